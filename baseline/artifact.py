@@ -1,0 +1,125 @@
+"""Networks on disk that can be trained on: `model.json`, how to rebuild them, and `weights.safetensors`. No pickles."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from baseline.channel_plan import ChannelPlan, apply_channel_plan_, channel_plan
+from baseline.errors import UserError
+from baseline.networks.zoo import build
+
+FORMAT = 1
+MODEL_FILE = "model.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+class Manifest(BaseModel):
+    """The content of `model.json`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int = FORMAT
+    architecture: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    channel_plan: ChannelPlan = Field(default_factory=dict)
+    quantization: dict[str, Any] | None = None
+    lineage: list[dict[str, Any]] = Field(default_factory=list)
+    weights_sha256: str
+
+
+@dataclass
+class Artifact:
+    """A float network in memory with what is needed to save it. `lineage` has one entry a stage, the oldest first."""
+
+    network: nn.Module
+    architecture: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    lineage: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def new(cls, architecture: str, arguments: dict[str, Any], seed: int) -> "Artifact":
+        """An untrained network; its random weights depend on the seed alone."""
+        torch.manual_seed(seed)
+        return cls(build(architecture, arguments), architecture, arguments)
+
+    def save(
+        self, folder: Path, state: dict[str, Tensor] | None = None, quantization: dict[str, Any] | None = None
+    ) -> None:
+        """Write into `folder`, which is made. A quantized artifact hands in the state and scheme to keep instead."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = folder / WEIGHTS_FILE
+        kept = self.network.state_dict() if state is None else state
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}, weights)
+        manifest = Manifest(
+            architecture=self.architecture,
+            arguments=self.arguments,
+            channel_plan=channel_plan(self.network, build(self.architecture, self.arguments)),
+            quantization=quantization,
+            lineage=self.lineage,
+            weights_sha256=file_sha256(weights),
+        )
+        (folder / MODEL_FILE).write_text(json.dumps(manifest.model_dump(), indent=1) + "\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The artifact's description; a UserError if the folder holds no artifact of ours."""
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise UserError(f"{folder} must be an artifact, a folder with {MODEL_FILE} and {WEIGHTS_FILE}; it has no {MODEL_FILE}.")
+    try:
+        manifest = Manifest.model_validate_json(path.read_text())
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} must be an artifact's description; {str(error).splitlines()[0]}. Make the artifact again.") from None
+    if manifest.format != FORMAT:
+        raise UserError(f"{path} must have format {FORMAT}; it has {manifest.format}. Use the lightsharp that wrote it.")
+    return manifest
+
+
+def read_state(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
+    """The artifact's tensors; a UserError if the file is missing, truncated or not the one that was written."""
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise UserError(f"{path} must be there; it is missing. Make the artifact again.")
+    if file_sha256(path) != manifest.weights_sha256:
+        raise UserError(
+            f"{path} must have the checksum that {MODEL_FILE} states; it is truncated or changed "
+            f"({path.stat().st_size} bytes). Copy or make the artifact again."
+        )
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} must be a safetensors file; {error}. Make the artifact again.") from None
+
+
+def rebuild(manifest: Manifest) -> nn.Module:
+    """The float network in its pruned shape, in eval mode, its weights not yet loaded."""
+    network = build(manifest.architecture, manifest.arguments)
+    apply_channel_plan_(network, manifest.channel_plan)
+    return network.eval()
+
+
+def load(folder: Path) -> Artifact:
+    """A float artifact, its network in eval mode. Quantized ones are opened by `compress.quantize.load`."""
+    manifest = read_manifest(folder)
+    if manifest.quantization is not None:
+        raise UserError(
+            f"{folder} must be a float artifact here; it is quantized ({manifest.quantization['scheme']}). "
+            "Train, prune and distil before quantizing."
+        )
+    network = rebuild(manifest)
+    network.load_state_dict(read_state(folder, manifest))
+    return Artifact(network, manifest.architecture, manifest.arguments, manifest.lineage)
+
+
+def file_sha256(path: Path) -> str:
+    """The checksum of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

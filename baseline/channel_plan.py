@@ -1,0 +1,40 @@
+"""What pruning left of a network's layers, in a form that rebuilds the shapes without pickling anything."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+ChannelPlan = dict[str, dict[str, Any]]
+"""Layer name -> {"attributes": {"in_channels": 11, ...}, "shapes": {"weight": [16, 11, 3, 3], ...}}, changed layers only."""
+
+_WIDTHS = ("in_channels", "out_channels", "groups", "in_features", "out_features", "num_features")
+
+
+def channel_plan(network: nn.Module, unpruned: nn.Module) -> ChannelPlan:
+    """The layers in which `network` differs from `unpruned`, which has the same layer names."""
+    originals = dict(unpruned.named_modules())
+    plan: ChannelPlan = {}
+    for name, layer in network.named_modules():
+        shapes = _shapes(layer)
+        if name in originals and shapes != _shapes(originals[name]):
+            attributes = {a: getattr(layer, a) for a in _WIDTHS if hasattr(layer, a)}
+            plan[name] = {"attributes": attributes, "shapes": shapes}
+    return plan
+
+
+def apply_channel_plan_(network: nn.Module, plan: ChannelPlan) -> None:
+    """Give the layers of an unpruned network the planned widths, in place; their weights are left uninitialised."""
+    for name, change in plan.items():
+        layer = network.get_submodule(name)
+        for attribute, value in change["attributes"].items():
+            setattr(layer, attribute, value)
+        for key, shape in change["shapes"].items():
+            own = getattr(layer, key)
+            resized = torch.empty(shape, dtype=own.dtype)
+            setattr(layer, key, nn.Parameter(resized) if isinstance(own, nn.Parameter) else resized)
+
+
+def _shapes(layer: nn.Module) -> dict[str, list[int]]:
+    own = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
+    return {key: list(tensor.shape) for key, tensor in own}

@@ -1,0 +1,16 @@
+"""The one error that means: the user's input, not our code, is wrong."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """One line for the user: what must hold, what we got, what to type. The command line exits with code 2."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is in no table: the nearest name and all choices."""
+    choices = sorted(known)
+    nearest = get_close_matches(name, choices, n=1, cutoff=0.5)
+    guess = f" Did you mean '{nearest[0]}'?" if nearest else ""
+    return UserError(f"no {kind} '{name}'.{guess} Known: {', '.join(choices)}.")

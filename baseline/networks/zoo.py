@@ -1,0 +1,70 @@
+"""Networks by name. Listing them does not import torch: each entry imports what it builds."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from baseline.errors import UserError
+from baseline.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NETWORKS: Registry[Callable[..., nn.Module]] = Registry("network")
+
+
+@NETWORKS.register("mimo-unet")
+def mimo_unet(width: int = 32, num_blocks: int = 8, conv: str = "plain") -> nn.Module:
+    """MIMO-UNet: three scales in, three scales out (ICCV 2021); any width and number of residual blocks."""
+    from baseline.networks.mimo_unet import MIMOUNet
+
+    return MIMOUNet(width, num_blocks, conv)
+
+
+@NETWORKS.register("mimo-unet-plus")
+def mimo_unet_plus(width: int = 32, num_blocks: int = 20, conv: str = "plain") -> nn.Module:
+    """MIMO-UNet+: the deeper one, with channel dropout on the fused features."""
+    from baseline.networks.mimo_unet import MIMOUNet
+
+    return MIMOUNet(width, num_blocks, conv, dropout=0.1)
+
+
+def factory_of(architecture: str) -> Callable[..., nn.Module]:
+    """The function behind a registered name or a user's own `package.module:factory`."""
+    if ":" not in architecture:
+        return NETWORKS[architecture]
+    module_name, _, name = architecture.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        factory = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"network '{architecture}' must name an importable package.module:factory; {error}. "
+            "Start lightsharp from the folder that holds the package, or install it."
+        ) from None
+    if not callable(factory):
+        raise UserError(f"network '{architecture}' must name a function or class; it is a {type(factory).__name__}.")
+    made: Callable[..., nn.Module] = factory
+    return made
+
+
+def check_arguments(architecture: str, arguments: dict[str, Any]) -> None:
+    """A UserError if the network does not take these keyword arguments."""
+    accepted = inspect.signature(factory_of(architecture)).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values()):
+        return
+    for name in arguments:
+        if name not in accepted:
+            raise UserError(f"network '{architecture}' must be given arguments that it has; '{name}' is none. "
+                            f"It takes: {', '.join(accepted) or 'none'}.")
+
+
+def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
+    """A new network with random weights."""
+    check_arguments(architecture, arguments)
+    return factory_of(architecture)(**arguments)
