@@ -1,0 +1,151 @@
+"""Blurred and sharp pictures that belong together: one pair, sets of pairs for scoring, sources of crops for training."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from baseline.data.pictures import Picture, list_pictures, read_picture
+from baseline.errors import UserError
+
+Crops = tuple[Picture, Picture]
+"""The blurred and the sharp crop."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One scored pair. `group` names the photograph or sequence it comes from: the unit of resampling."""
+
+    name: str
+    group: str
+    blurred: Picture
+    sharp: Picture
+
+
+class PairSet:
+    """Pairs, each read or made when asked for."""
+
+    def __init__(self, loaders: Sequence[Callable[[], Pair]]) -> None:
+        self._loaders = loaders
+
+    def __len__(self) -> int:
+        return len(self._loaders)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (load() for load in self._loaders)
+
+    def first(self, count: int) -> "PairSet":
+        """The set of its first `count` pairs."""
+        return PairSet(self._loaders[:count])
+
+
+class CropSource(Protocol):
+    """Where training crops come from. The same generator state gives the same crops."""
+
+    def crop(self, rng: np.random.Generator, side: int) -> Crops:
+        """A random blurred crop and its sharp one, side x side."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set: crops to train on, pairs to validate on while training, pairs to score with at the end.
+
+    `manifest` identifies the data: what it holds changes when the data change.
+    """
+
+    name: str
+    test: PairSet
+    manifest: dict[str, Any] = field(default_factory=dict)
+    train: CropSource | None = None
+    val: PairSet | None = None
+
+    def training_crops(self) -> CropSource:
+        """The training part; a UserError if there is none."""
+        if self.train is None:
+            raise UserError(
+                f"data '{self.name}' must have a training part; it holds test pairs only. "
+                "Lay the folder out as ROOT/train/{blur,sharp} and ROOT/test/{blur,sharp}."
+            )
+        return self.train
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The two files of a pair, before they are read."""
+
+    name: str
+    group: str
+    blurred: Path
+    sharp: Path
+
+    def read(self) -> Pair:
+        """Both pictures; a UserError if they differ in size."""
+        blurred, sharp = read_picture(self.blurred), read_picture(self.sharp)
+        if blurred.shape != sharp.shape:
+            raise _size_error(self, blurred.shape[1::-1], sharp.shape[1::-1])
+        return Pair(self.name, self.group, blurred, sharp)
+
+
+def check_pairs(files: Sequence[PairFiles]) -> None:
+    """Open the head of every file: a UserError names the first that is unreadable or differs in size from its partner."""
+    for pair in files:
+        sizes = []
+        for path in (pair.blurred, pair.sharp):
+            try:
+                with Image.open(path) as image:
+                    sizes.append(image.size)
+            except OSError as error:
+                raise UserError(f"{path} must be a readable picture; {error}. Remove or replace the file.") from None
+        if sizes[0] != sizes[1]:
+            raise _size_error(pair, sizes[0], sizes[1])
+
+
+def _size_error(pair: PairFiles, blurred: tuple[int, ...], sharp: tuple[int, ...]) -> UserError:
+    return UserError(
+        f"{pair.blurred} must be as large as {pair.sharp}; they are {blurred[0]}x{blurred[1]} and {sharp[0]}x{sharp[1]}."
+    )
+
+
+class PairedCrops:
+    """Training crops from pairs of files, at the same place in both pictures."""
+
+    def __init__(self, files: Sequence[PairFiles]) -> None:
+        self._files = files
+
+    def crop(self, rng: np.random.Generator, side: int) -> Crops:
+        pair = self._files[rng.integers(len(self._files))].read()
+        top, left = crop_corner(rng, pair.sharp, side, pair.name)
+        window = np.s_[top : top + side, left : left + side]
+        return pair.blurred[window], pair.sharp[window]
+
+
+def crop_corner(rng: np.random.Generator, picture: Picture, side: int, name: str) -> tuple[int, int]:
+    """Top and left of a random square crop; a UserError if the picture is smaller than the crop."""
+    height, width = picture.shape[:2]
+    if min(height, width) < side:
+        raise UserError(f"{name} must be at least {side} pixels a side; it is {width}x{height}. Set a smaller crop.")
+    return int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+
+
+def match_files(blurred_folder: Path, sharp_folder: Path, group: str | None = None) -> list[PairFiles]:
+    """Pairs of equal names from two folders; a UserError names the first file without a partner."""
+    blurred = {p.stem: p for p in list_pictures(blurred_folder)}
+    sharp = {p.stem: p for p in list_pictures(sharp_folder)}
+    for stem in sorted(blurred.keys() ^ sharp.keys()):
+        alone, missing_in = (blurred[stem], sharp_folder) if stem in blurred else (sharp[stem], blurred_folder)
+        raise UserError(f"{alone} must have a partner of the same name in {missing_in}; there is none.")
+    if not blurred:
+        raise UserError(f"{blurred_folder} must hold pictures; it holds none.")
+    return [
+        PairFiles(f"{group}/{stem}" if group else stem, group or stem, blurred[stem], sharp[stem])
+        for stem in sorted(blurred)
+    ]
+
+
+def file_manifest(files: Sequence[PairFiles]) -> list[list[Any]]:
+    """Name, size in bytes and time of change of every file."""
+    paths = [path for pair in files for path in (pair.blurred, pair.sharp)]
+    return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in paths]

@@ -1,0 +1,82 @@
+"""The shipped photographs: split by photograph, blurred on the fly for training, in fixed pairs for scoring."""
+
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from baseline.data.blur import MAX_REACH, shake
+from baseline.data.pairs import Crops, DataSet, Pair, PairSet, crop_corner
+from baseline.data.pictures import Picture, halve, list_pictures, read_picture
+
+FOLDER = Path(__file__).parent.parent / "shipped" / "photos"
+VERSION = 1
+"""Of the fixed pairs: a change of anything below that moves one pixel of a pair raises it."""
+
+PAIR_SIZE = (384, 512)
+CROPS_PER_PHOTO = 2
+MIN_REACH = 0.6
+_SEEDS = {"val": 71_001, "test": 71_002}
+
+
+@cache
+def load_photo(path: Path) -> Picture:
+    """A photograph at the size it is used: those that are too large, or sharpened by their publisher, are halved."""
+    picture = read_picture(path)
+    return halve(picture) if max(picture.shape) > 1300 or path.name.startswith("erase__") else picture
+
+
+def reaches(count: int, rng: np.random.Generator) -> list[float]:
+    """Blur reaches for fixed pairs, evenly from mild to severe, in random order."""
+    return [float(r) for r in rng.permutation(np.linspace(MIN_REACH, MAX_REACH, count))]
+
+
+def fixed_pairs(split: str) -> PairSet:
+    """The versioned pairs of `val` or `test`: two crops of 384x512 a photograph, made from a seed."""
+    photos = list_pictures(FOLDER / split)
+    strengths = reaches(CROPS_PER_PHOTO * len(photos), np.random.default_rng(_SEEDS[split]))
+    return PairSet(
+        [
+            partial(_fixed_pair, photo, crop, [_SEEDS[split], number, crop], strengths[CROPS_PER_PHOTO * number + crop])
+            for number, photo in enumerate(photos)
+            for crop in range(CROPS_PER_PHOTO)
+        ]
+    )
+
+
+def _fixed_pair(photo: Path, crop: int, seed: list[int], reach: float) -> Pair:
+    rng = np.random.default_rng(seed)
+    picture = load_photo(photo)
+    height, width = PAIR_SIZE
+    top = int(rng.integers(picture.shape[0] - height + 1))
+    left = int(rng.integers(picture.shape[1] - width + 1))
+    window = np.s_[top : top + height, left : left + width]
+    return Pair(f"{photo.stem}-{crop}", photo.stem, shake(picture, rng, reach)[window], picture[window])
+
+
+class PhotoCrops:
+    """Training crops of sharp photographs, each blurred by its own camera shake."""
+
+    def __init__(self, photos: list[Path]) -> None:
+        self._photos = photos
+
+    def crop(self, rng: np.random.Generator, side: int) -> Crops:
+        picture = load_photo(self._photos[rng.integers(len(self._photos))])
+        top, left = crop_corner(rng, picture, side, "a shipped photograph")
+        margin = int(MAX_REACH) + 2
+        above, before = min(top, margin), min(left, margin)
+        window = picture[top - above : top + side + margin, left - before : left + side + margin]
+        blurred = shake(window, rng, rng.uniform(MIN_REACH, MAX_REACH))
+        inner = np.s_[above : above + side, before : before + side]
+        return blurred[inner], window[inner]
+
+
+def photos() -> DataSet:
+    """71 public-domain photographs with synthetic camera shake, shipped with the program."""
+    return DataSet(
+        name="photos",
+        train=PhotoCrops(list_pictures(FOLDER / "train")),
+        val=fixed_pairs("val"),
+        test=fixed_pairs("test"),
+        manifest={"name": "photos", "version": VERSION},
+    )
