@@ -1,0 +1,70 @@
+"""Restorers: whatever can be asked to restore, be it a network in memory or an opened file."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Restorer(Protocol):
+    """N,3,H,W in 0..1 -> the restored N,3,H,W. H and W must be multiples of `size_multiple`, or `fixed_size` if given."""
+
+    size_multiple: int
+    fixed_size: tuple[int, int] | None
+    max_batch: int | None
+
+    def __call__(self, blurred: Tensor) -> Tensor: ...
+
+
+def outputs_of(network: nn.Module, blurred: Tensor) -> list[Tensor]:
+    """The network's outputs as a list from the coarsest scale to the finest, also for networks with one output."""
+    outputs = network(blurred)
+    return [outputs] if isinstance(outputs, Tensor) else list(outputs)
+
+
+class Finest(nn.Module):
+    """A network reduced to its finest output: the part that is deployed, counted and timed."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.size_multiple: int = size_multiple_of(network)
+
+    def forward(self, blurred: Tensor) -> Tensor:
+        return outputs_of(self.network, blurred)[-1]
+
+
+def size_multiple_of(network: nn.Module) -> int:
+    """What the network's input height and width must be multiples of; a network that states nothing takes any size."""
+    return int(getattr(network, "size_multiple", 1))
+
+
+class NetworkRestorer:
+    """A network in memory as a restorer, run without gradients on the device where its weights are."""
+
+    fixed_size: tuple[int, int] | None = None
+    max_batch: int | None = None
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.size_multiple = size_multiple_of(network)
+
+    @torch.inference_mode()
+    def __call__(self, blurred: Tensor) -> Tensor:
+        first = next(self.network.parameters(), None)
+        moved = blurred if first is None else blurred.to(first.device)
+        return outputs_of(self.network, moved)[-1]
+
+
+def restore_any_size(restorer: Restorer, blurred: Tensor) -> Tensor:
+    """N,3,H,W of any size -> the same size: padded by reflection to what the restorer takes, and cropped back."""
+    height, width = blurred.shape[-2:]
+    multiple = restorer.size_multiple
+    target = restorer.fixed_size or (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+    bottom, right = target[0] - height, target[1] - width
+    if bottom == 0 and right == 0:
+        return restorer(blurred)
+    # Reflection needs more pixels than it adds; pictures of a few pixels repeat their border instead.
+    mode = "reflect" if bottom < height and right < width else "replicate"
+    return restorer(F.pad(blurred, (0, right, 0, bottom), mode=mode))[..., :height, :width]
