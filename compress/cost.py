@@ -1,0 +1,57 @@
+"""What a network costs before any clock is read: parameters and multiply-adds of what is deployed."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch import nn
+
+from baseline.restorer import Finest, outputs_of
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`params` and `macs` of the deployed graph (the finest output) at one input size, `training_params` of the whole.
+
+    One multiply-add is one MAC. `uncounted` are the operators that the counter leaves out, with their number.
+    """
+
+    params: int
+    training_params: int
+    macs: int
+    size: tuple[int, int]
+    uncounted: dict[str, int] = field(default_factory=dict)
+
+
+def cost(network: nn.Module, size: tuple[int, int] = (256, 256)) -> Cost:
+    """Count a network at batch 1, the size as height and width."""
+    macs, uncounted = count_macs(network, size)
+    return Cost(deployed_params(network), parameters(network), macs, size, uncounted)
+
+
+def count_macs(network: nn.Module, size: tuple[int, int] = (256, 256)) -> tuple[int, dict[str, int]]:
+    """Multiply-adds of one picture of height x width, as fvcore counts them, and the operators that it does not count."""
+    example = torch.zeros(1, 3, *size, device=next(network.parameters()).device)
+    analysis = FlopCountAnalysis(Finest(network), example)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    with torch.no_grad():
+        macs = int(analysis.total())
+    uncounted: Counter[str] = analysis.unsupported_ops()
+    return macs, dict(uncounted)
+
+
+def parameters(network: nn.Module) -> int:
+    """The number of parameters, those of outputs that are only trained on included."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def deployed_params(network: nn.Module) -> int:
+    """The number of parameters that the finest output depends on."""
+    own = [p for p in network.parameters() if p.requires_grad]
+    side = 16 * max(1, int(getattr(network, "size_multiple", 1)))
+    example = torch.rand(1, 3, side, side, device=own[0].device)
+    with torch.enable_grad():
+        finest = outputs_of(network, example)[-1]
+        used = torch.autograd.grad(finest.sum(), own, allow_unused=True)
+    return sum(p.numel() for p, gradient in zip(own, used, strict=True) if gradient is not None)

@@ -1,0 +1,87 @@
+"""Latency of restorers, taken in turn (A B C A B C), so that a drift of the machine meets all of them alike."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baseline.restorer import Restorer
+
+
+@dataclass(frozen=True)
+class LatencySettings:
+    """How to time: N,3,H,W of batch and size (height, width), rounds over all restorers after the warm-up rounds."""
+
+    size: tuple[int, int] = (256, 256)
+    batch: int = 1
+    threads: int | None = None
+    warmup: int = 3
+    rounds: int = 20
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds a call: the median and the tenths below and above."""
+
+    median_ms: float
+    p10_ms: float
+    p90_ms: float
+    threads: int
+
+
+Stopwatch = Callable[[Callable[[], object]], float]
+"""Runs something and returns how many milliseconds it took."""
+
+
+def cpu_stopwatch(call: Callable[[], object]) -> float:
+    """Wall-clock time on a CPU."""
+    start = time.perf_counter_ns()
+    call()
+    return (time.perf_counter_ns() - start) / 1e6
+
+
+def cuda_stopwatch(call: Callable[[], object]) -> float:
+    """Time on a GPU between two events, synchronised."""
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    call()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end))
+
+
+def time_in_turn(
+    restorers: Mapping[str, Restorer], device: str, settings: LatencySettings, stopwatch: Stopwatch | None = None
+) -> dict[str, Latency]:
+    """Time every restorer on one random picture, a call of each in every round."""
+    watch = stopwatch or (cuda_stopwatch if device == "cuda" else cpu_stopwatch)
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand(settings.batch, 3, *settings.size, generator=generator).to(device)
+    before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads or before)
+    try:
+        times = _rounds(restorers, picture, watch, settings)
+        threads = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+    return {name: _summary(taken, threads) for name, taken in times.items()}
+
+
+def _rounds(
+    restorers: Mapping[str, Restorer], picture: Tensor, watch: Stopwatch, settings: LatencySettings
+) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in restorers}
+    for number in range(settings.warmup + settings.rounds):
+        for name, restorer in restorers.items():
+            taken_ms = watch(lambda run=restorer: run(picture))  # type: ignore[misc]
+            if number >= settings.warmup:
+                times[name].append(taken_ms)
+    return times
+
+
+def _summary(times: list[float], threads: int) -> Latency:
+    p10, median, p90 = (float(q) for q in np.quantile(times, [0.1, 0.5, 0.9]))
+    return Latency(median, p10, p90, threads)

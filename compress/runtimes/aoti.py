@@ -1,0 +1,138 @@
+"""AOTInductor: a `.pt2` file of compiled CPU code and weights, stripped, that states what it was built for.
+
+Loading a `.pt2` runs the native code in it: open only files whose source you trust.
+"""
+
+import json
+import platform
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch._inductor
+from torch import Tensor, nn
+
+from baseline.errors import UserError
+from baseline.restorer import size_multiple_of
+from compress.graph import deployed_graph, dynamic_sides
+from compress.runtimes import compiler
+
+_NOTE = "lightsharp.json"
+_INSTRUCTION_SETS: dict[str, Callable[[], bool]] = {
+    "AVX2": torch.cpu._is_avx2_supported,
+    "AVX512": torch.cpu._is_avx512_supported,
+    "AVX512_VNNI": torch.cpu._is_vnni_supported,
+    "AMX_TILE": torch.cpu._is_amx_tile_supported,
+}
+
+
+def unavailable(device: str) -> str | None:
+    """Our `.pt2` files are for CPUs, and making them needs a C++ compiler."""
+    return compiler.missing() if device == "cpu" else ".pt2 files are built for CPUs here; use runtime inductor on CUDA"
+
+
+def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, str]:
+    """Compile for this machine's instruction set, traced at height x width; the file takes any size that fits."""
+    reason = compiler.missing()
+    if reason:
+        raise UserError(f"exporting to .pt2 must have a C++ compiler; {reason}.")
+    example = torch.zeros(1, 3, *size)
+    multiple = size_multiple_of(network)
+    graph = deployed_graph(network, example)
+    with tempfile.TemporaryDirectory() as work, torch.no_grad():
+        program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(multiple))
+        whole = Path(
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=f"{work}/whole.pt2", inductor_configs={"freezing": True}
+            )
+        )
+        built_for = {"size_multiple": str(multiple), "torch": torch.__version__, **_built_for(whole)}
+        beside = path.with_name(f".{path.name}.part")
+        _strip(whole, beside, built_for)
+    beside.replace(path)
+    return built_for
+
+
+class AotiRestorer:
+    """An opened `.pt2`: batches go through it picture by picture."""
+
+    fixed_size: tuple[int, int] | None = None
+    max_batch: int | None = 1
+
+    def __init__(self, path: Path) -> None:
+        built_for = read_note(path)
+        refuse_other_machine(path, built_for)
+        self.size_multiple = int(built_for["size_multiple"])
+        self._run = torch._inductor.aoti_load_package(str(path))
+
+    @torch.inference_mode()
+    def __call__(self, blurred: Tensor) -> Tensor:
+        return torch.cat([self._run(picture) for picture in blurred.split(1)])
+
+
+def open_file(path: Path) -> AotiRestorer:
+    """A restorer from a `.pt2` of ours; a UserError if it was built for another machine or torch."""
+    return AotiRestorer(path)
+
+
+def read_note(path: Path) -> dict[str, str]:
+    """What a `.pt2` was built for, read without running anything in it; a UserError if it is not one of ours."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = next(n for n in archive.namelist() if n.endswith(_NOTE))
+            note: dict[str, str] = json.loads(archive.read(name))
+            return note
+    except (zipfile.BadZipFile, StopIteration, json.JSONDecodeError):
+        raise UserError(
+            f"{path} must be a .pt2 that lightsharp wrote; it is damaged or foreign. Make it with lightsharp export."
+        ) from None
+
+
+def refuse_other_machine(path: Path, built_for: dict[str, str]) -> None:
+    """A UserError if the file's code would not run here."""
+    needed = built_for["instruction_set"].split()
+    lacking = [name for name in needed if name in _INSTRUCTION_SETS and not _INSTRUCTION_SETS[name]()]
+    if built_for["machine"] != platform.machine():
+        lacking.insert(0, built_for["machine"])
+    if lacking:
+        raise UserError(
+            f"{path} must run on this CPU; it was built for {built_for['machine']} {built_for['instruction_set']}, and "
+            f"{', '.join(lacking)} is missing here. Rebuild it on this machine: lightsharp export ARTIFACT --to pt2."
+        )
+    if built_for["torch"] != torch.__version__:
+        raise UserError(
+            f"{path} must be built for torch {torch.__version__}; it is for {built_for['torch']}. "
+            "Rebuild it: lightsharp export ARTIFACT --to pt2."
+        )
+
+
+def _built_for(package: Path) -> dict[str, str]:
+    with zipfile.ZipFile(package) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("wrapper_metadata.json"))
+        stated = json.loads(archive.read(name))
+    return {"machine": stated["AOTI_MACHINE"], "instruction_set": stated["AOTI_CPU_ISA"]}
+
+
+def _strip(whole: Path, target: Path, note: dict[str, str]) -> None:
+    """Copy a package without its C++ sources and debug sections, with a note on what it was built for."""
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as stripped:
+        for name in source.namelist():
+            if not name.endswith(".cpp"):
+                content = source.read(name)
+                stripped.writestr(zipfile.ZipInfo(name), _without_debug(content) if name.endswith(".so") else content)
+        root = source.namelist()[0].split("/")[0]
+        stripped.writestr(zipfile.ZipInfo(f"{root}/extra/{_NOTE}"), json.dumps(note, indent=1))
+
+
+def _without_debug(library: bytes) -> bytes:
+    tool = shutil.which("strip")
+    if tool is None:
+        return library
+    with tempfile.NamedTemporaryFile(suffix=".so") as file:
+        Path(file.name).write_bytes(library)
+        subprocess.run([tool, "--strip-unneeded", file.name], check=True)
+        return Path(file.name).read_bytes()

@@ -1,0 +1,90 @@
+"""Runtimes by name: what executes a network. Listing them does not import torch: each has a module of its own."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from baseline.errors import UserError
+from baseline.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from baseline.restorer import Restorer
+
+
+@dataclass(frozen=True)
+class RuntimeEntry:
+    """A runtime's module in this package, and the suffix of its deployables; None: it runs networks in memory."""
+
+    module: str
+    suffix: str | None
+    about: str
+
+
+class FileRuntime(Protocol):
+    """What the module of a runtime with files offers."""
+
+    def unavailable(self, device: str) -> str | None:
+        """Why files cannot be made for a device here, and what to type; None if they can."""
+
+    def export(self, network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, str]:
+        """Write a deployable of a network from `compress.quantize.open_artifact`; returns what it was built for."""
+
+    def open_file(self, path: Path) -> Restorer:
+        """A restorer from a deployable; a UserError if it does not run here."""
+
+
+class MemoryRuntime(Protocol):
+    """What the module of a runtime without files offers."""
+
+    def unavailable(self, device: str) -> str | None:
+        """Why networks cannot be run on a device here, and what to type; None if they can."""
+
+    def wrap(self, network: nn.Module, device: str) -> Restorer:
+        """A restorer from a network in memory."""
+
+
+RUNTIMES: Registry[RuntimeEntry] = Registry("runtime")
+RUNTIMES.register("aoti")(
+    RuntimeEntry("compress.runtimes.aoti", ".pt2", "AOTInductor: a compiled file for CPUs, any height and width")
+)
+RUNTIMES.register("eager")(RuntimeEntry("compress.runtimes.eager", None, "PyTorch as it is written; no file"))
+RUNTIMES.register("inductor")(
+    RuntimeEntry("compress.runtimes.inductor", None, "torch.compile, with CUDA graphs on a GPU; no file")
+)
+
+AUTO = {"cpu": "aoti", "cuda": "inductor"}
+"""The runtime that `auto` means on each device."""
+
+
+def file_runtime(name: str) -> FileRuntime:
+    """The module of a runtime with files; a UserError for any other."""
+    if RUNTIMES[name].suffix is None:
+        kinds = [n for n in RUNTIMES if RUNTIMES[n].suffix]
+        raise UserError(f"runtime '{name}' must be one that has files; it has none. Choose: {', '.join(kinds)}.")
+    return cast(FileRuntime, importlib.import_module(RUNTIMES[name].module))
+
+
+def memory_runtime(name: str) -> MemoryRuntime:
+    """The module of a runtime without files."""
+    return cast(MemoryRuntime, importlib.import_module(RUNTIMES[name].module))
+
+
+def runtime_of(path: Path) -> str:
+    """The name of the runtime that a deployable's suffix stands for; a UserError if there is none."""
+    for name in RUNTIMES:
+        if RUNTIMES[name].suffix == path.suffix:
+            return name
+    suffixes = ", ".join(str(RUNTIMES[name].suffix) for name in RUNTIMES if RUNTIMES[name].suffix)
+    raise UserError(f"{path} must be a deployable with one of the suffixes {suffixes}; it has '{path.suffix}'.")
+
+
+def open_deployable(path: Path) -> Restorer:
+    """A restorer from a deployable's file. Opening a file with compiled code (.pt2) runs that code: trust its source."""
+    if not path.is_file():
+        raise UserError(f"{path} must be a deployable's file; there is none. Make it with lightsharp export.")
+    return file_runtime(runtime_of(path)).open_file(path)
