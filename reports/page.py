@@ -1,0 +1,177 @@
+"""The report as one HTML page that needs no network: summary, table, plot, pictures and each variant's details."""
+
+import base64
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from baseline.measurement import Direction
+from reports.figures import sparkline, tradeoff_html
+from reports.record import Report, Variant
+from reports.table import DASH, Cell, Column, Row, Table, best_rows, holds, latency_columns, tabulate
+
+
+@dataclass(frozen=True)
+class Card:
+    """One best variant of the summary."""
+
+    title: str
+    name: str
+    value: str
+    change: str
+    quality: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of the grid; `source` is a data URI, or empty if the file is not there."""
+
+    label: str
+    note: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One term of a training's curve."""
+
+    term: str
+    first: float
+    last: float
+    line: Markup
+
+
+def html_page(report: Report, pictures_folder: Path) -> str:
+    """The page of a report; pictures are read from `pictures_folder/PICTURE/COLUMN.webp` and embedded."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "curves": _curves}
+    environment.tests["scalar"] = _is_scalar
+    table = tabulate(report)
+    plot = tradeoff_html(report)
+    best = {(id(row), column.key) for column in table.columns for row in _marked(table, column)}
+    return environment.get_template("report.html.j2").render(
+        run=report.run,
+        entries=[report.teacher, *report.variants],
+        table=table,
+        is_best=lambda row, column: (id(row), column.key) in best,
+        tone=_tone,
+        arrow={"lower": "↓", "higher": "↑", "none": ""},
+        cards=_cards(report, table),
+        sentences=summary(report),
+        plot=Markup(plot),
+        plotlyjs=Markup(get_plotlyjs()) if plot else "",
+        grids=[(name, _grid(report, name, pictures_folder)) for name in report.run.sample_pictures],
+    )
+
+
+def summary(report: Report) -> list[str]:
+    """What the run found, in plain sentences: what there was to win, and who holds the gates."""
+    sentences = []
+    blurred, teacher = report.run.blurred_psnr_db, report.teacher.metrics.get("psnr_db")
+    if blurred is not None and teacher is not None and teacher.value is not None:
+        gain = teacher.value - blurred
+        sentences.append(
+            f"The teacher lifts the blurred pictures from {blurred:.2f} to {teacher.value:.2f} dB, "
+            f"a gain of {gain:.2f} dB. "
+            "“Gain kept” is the share of it that a variant keeps."
+        )
+    if any(variant.gates for variant in report.variants):
+        holding = sum(holds(variant) for variant in report.variants)
+        sentences.append(f"{holding} of {len(report.variants)} variants hold all their gates.")
+    broken = [variant.name for variant in report.variants if variant.error]
+    if broken:
+        sentences.append(f"Not made, because of an error: {', '.join(broken)}.")
+    return sentences
+
+
+def _cards(report: Report, table: Table) -> list[Card]:
+    """The best variants by size, cost, speed and loss, among those that hold their gates."""
+    fastest = {column.key: "Fastest" for column in latency_columns(report)[:1]}
+    titles = {"file_mb": "Smallest file", "macs": "Fewest MACs", **fastest, "psnr_loss_db": "Least loss"}
+    cards = []
+    for key, title in titles.items():
+        place = next(i for i, column in enumerate(table.columns) if column.key == key)
+        column = table.columns[place]
+        for row in best_rows(table, column)[:1]:
+            value = f"{row.cells[place].text} {column.unit}".strip()
+            cards.append(Card(title, row.variant.name, value, row.cells[place].change, _quality(table, row)))
+    return cards
+
+
+def _quality(table: Table, row: Row) -> str:
+    """What a variant costs in quality, in a few words."""
+    text = {column.key: cell.text for column, cell in table.cells_of(row)}
+    return f"gain kept {text['gain_kept']}, loss {text['psnr_loss_db']} dB"
+
+
+def _marked(table: Table, column: Column) -> list[Row]:
+    """The rows to mark as best in a column: none if all variants are equal there."""
+    best = best_rows(table, column)
+    return best if len(best) < sum(row.kind == "variant" and holds(row.variant) for row in table.rows) else []
+
+
+def _tone(cell: Cell, direction: Direction) -> str:
+    """Whether a change is to the better: `good`, `bad`, or nothing."""
+    if direction == "none" or not cell.change or cell.change[0] not in "+-":
+        return ""
+    return "good" if (cell.change[0] == "-") == (direction == "lower") else "bad"
+
+
+def _grid(report: Report, name: str, folder: Path) -> list[Picture]:
+    """One test picture: blurred, as each network restored it, and sharp."""
+    restored = [
+        _picture(variant.name, "teacher" if variant is report.teacher else variant.name, variant, name, folder)
+        for variant in (report.teacher, *report.variants)
+    ]
+    return [
+        _picture("blurred", "blurred", None, name, folder),
+        *restored,
+        _picture("sharp", "sharp", None, name, folder),
+    ]
+
+
+def _picture(label: str, column: str, variant: Variant | None, name: str, folder: Path) -> Picture:
+    """One picture with its own PSNR and SSIM."""
+    rows = [row for row in variant.pictures if row.name == name] if variant else []
+    note = f"{rows[0].psnr_db:.2f} dB · SSIM {rows[0].ssim:.4f}" if rows else ""
+    path = folder / name / f"{column}.webp"
+    source = f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.is_file() else ""
+    return Picture(label, note, source)
+
+
+def _curves(points: Sequence[dict[str, float]]) -> list[Curve]:
+    """The terms of a training's curve (a dict for each logged step), as far as they can be drawn."""
+    terms: dict[str, list[float]] = {}
+    for point in points:
+        for term, value in point.items():
+            if term != "step":
+                terms.setdefault(term, []).append(value)
+    drawn = [(term, values, sparkline(values)) for term, values in terms.items()]
+    return [Curve(term, values[0], values[-1], Markup(line)) for term, values, line in drawn if line]
+
+
+def _number(value: Any) -> str:
+    """A scalar as people read it: four digits of a float, thousands apart, yes and no."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float) and 10_000 <= abs(value) < math.inf:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _is_scalar(value: Any) -> bool:
+    return not isinstance(value, dict | list)

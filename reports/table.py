@@ -1,0 +1,431 @@
+"""The report's table: the one place that defines its columns; as terminal, Markdown and CSV text."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from baseline.measurement import METRICS, Direction
+from reports.record import LatencyRow, Report, Variant
+
+DASH = "\N{EN DASH}"
+
+Raw = float | int | str | None
+"""A value as CSV holds it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value of one row: what all formats show of it. Without a value, `text` is a dash and `missing` says why."""
+
+    text: str
+    change: str = ""
+    more: str = ""
+    missing: str = ""
+    raw: tuple[Raw, ...] = ()
+
+    @property
+    def second_line(self) -> str:
+        """What stands small under or beside the text: the change against the teacher, or else the rest."""
+        return self.change or self.more
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table; `csv_headers` name the entries of its cells' `raw`."""
+
+    key: str
+    title: str
+    unit: str
+    direction: Direction
+    cell: Callable[[Variant, Report], Cell]
+    csv_headers: tuple[str, ...]
+    qualifier: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Title, unit and qualifier, as far as there are any."""
+        return " ".join(part for part in (self.title, self.unit, self.qualifier) if part)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table, with a cell for each column."""
+
+    kind: Literal["blurred", "teacher", "variant"]
+    variant: Variant
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, rows, the reasons for missing values (a dash's number is its reason's place) and the gates' verdicts."""
+
+    columns: list[Column]
+    rows: list[Row]
+    footnotes: list[str]
+    gate_notes: list[str]
+
+    def cells_of(self, row: Row) -> list[tuple[Column, Cell]]:
+        """A row's cells, each with its column."""
+        return list(zip(self.columns, row.cells, strict=True))
+
+    def footnote(self, cell: Cell) -> str:
+        """The number of the cell's footnote, or nothing."""
+        return str(self.footnotes.index(cell.missing) + 1) if cell.missing else ""
+
+
+def tabulate(report: Report) -> Table:
+    """The table of a report: the blurred input if its quality is known, the teacher, the variants in their order."""
+    columns = all_columns(report)
+    rows = [*_blurred_row(report, columns)]
+    for variant in (report.teacher, *report.variants):
+        kind: Literal["teacher", "variant"] = "teacher" if variant is report.teacher else "variant"
+        rows.append(Row(kind, variant, [column.cell(variant, report) for column in columns]))
+    reasons = (cell.missing for row in rows for cell in row.cells if cell.missing)
+    return Table(columns, rows, list(dict.fromkeys(reasons)), gate_notes(report))
+
+
+def all_columns(report: Report) -> list[Column]:
+    """Every column of this report, in order."""
+    return [
+        Column("name", "Variant", "", "none", _name_cell, ("name", "role", "status")),
+        _metric_column("params", title="Params", compact_units=True, with_change=True),
+        _metric_column("macs", compact_units=True, with_change=True),
+        _metric_column("macs", key="flops", title="FLOPs", factor=2, compact_units=True, with_change=True),
+        _metric_column("file_mb", with_change=True),
+        *latency_columns(report),
+        _metric_column("psnr_db"),
+        _metric_column("ssim"),
+        Column(
+            "psnr_loss_db",
+            "PSNR loss",
+            "dB",
+            "lower",
+            _psnr_loss_cell,
+            ("psnr_loss_db", "psnr_loss_ci95_low_db", "psnr_loss_ci95_high_db"),
+            "[95% interval]",
+        ),
+        _metric_column("gain_kept"),
+        Column(
+            "effort",
+            "Effort",
+            "",
+            "none",
+            _effort_cell,
+            ("effort_steps", "effort_minutes", "effort_pictures"),
+            "steps / min (pictures)",
+        ),
+    ]
+
+
+def latency_columns(report: Report) -> list[Column]:
+    """A column for each runtime and device that was timed or says why not; more if timed under several conditions."""
+    rows = [row for variant in (report.teacher, *report.variants) for row in variant.latency]
+    rows = [row for row in rows if row.median_ms is not None or row.missing]
+    columns = []
+    for runtime, device in dict.fromkeys((row.runtime, row.device) for row in rows):
+        timed = [row for row in rows if (row.runtime, row.device) == (runtime, device) and row.median_ms is not None]
+        in_memory = bool(timed) and not any(row.file for row in timed)
+        names = f"{runtime}, {device}" + (", no file" if in_memory else "")
+        conditions = list(dict.fromkeys(_conditions(row) for row in timed))
+        if len(conditions) < 2:
+            columns.append(_latency_column(runtime, device, "", names))
+        else:
+            columns += [_latency_column(runtime, device, text, f"{names}, {text}") for text in conditions]
+    return columns
+
+
+def gate_notes(report: Report) -> list[str]:
+    """A line for each gate that failed or could not be judged."""
+    notes = []
+    for variant in (report.teacher, *report.variants):
+        for gate in variant.gates:
+            if gate.passed:
+                continue
+            measured = DASH if gate.measured is None else f"{gate.measured:.4g}"
+            verdict = "could not be judged" if gate.passed is None else "failed"
+            reason = f" ({gate.reason})" if gate.reason else ""
+            notes.append(f"{variant.name}: gate {gate.gate} {verdict}: {measured}, limit {gate.limit:.4g}{reason}")
+    return notes
+
+
+def holds(variant: Variant) -> bool:
+    """Whether a variant was made and failed no gate."""
+    return variant.status == "done" and all(gate.passed is not False for gate in variant.gates)
+
+
+def best_rows(table: Table, column: Column) -> list[Row]:
+    """The variants that hold their gates and are best in a column; none where no direction is better."""
+    place = table.columns.index(column)
+    values = []
+    for row in table.rows:
+        value = row.cells[place].raw[0] if row.cells[place].raw else None
+        if row.kind == "variant" and holds(row.variant) and isinstance(value, int | float):
+            values.append((value, row))
+    if column.direction == "none" or not values:
+        return []
+    best = (min if column.direction == "lower" else max)(value for value, _ in values)
+    return [row for value, row in values if value == best]
+
+
+def compact(number: float) -> str:
+    """A count in the unit a person would say it in: 8712000000 -> 8.71 G, 930000 -> 0.93 M, 600 -> 600."""
+    for unit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= max(0.1 * unit, 10_000):
+            return f"{number / unit:.2f} {letter}"
+    return f"{number:.0f}"
+
+
+def terminal_table(report: Report) -> RenderableType:
+    """The table for a terminal; where not all columns fit side by side, the rest follow below."""
+    return _TerminalTable(tabulate(report))
+
+
+def markdown(report: Report) -> str:
+    """The report's table and notes in Markdown."""
+    table = tabulate(report)
+    run = report.run
+    blocks = [f"# {_escaped(run.name)}", _escaped(run.description), _markdown_table(table)]
+    blocks += ["\n".join(f"{number}. {_escaped(note)}" for number, note in enumerate(table.footnotes, 1))]
+    for title, lines in (("Gates", table.gate_notes), ("Conditions", [f"data: {run.data}", *run.conditions])):
+        blocks += [f"## {title}\n\n" + "\n".join(f"- {_escaped(line)}" for line in lines)] if lines else []
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def csv_text(report: Report) -> str:
+    """The table's raw numbers as CSV; a missing one is an empty field, and the last column says why."""
+    table = tabulate(report)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([header for column in table.columns for header in column.csv_headers] + ["missing"])
+    for row in table.rows:
+        fields: list[Raw] = []
+        for column, cell in table.cells_of(row):
+            fields += cell.raw or (None,) * len(column.csv_headers)
+        writer.writerow([*fields, _missing_text(table, row)])
+    return out.getvalue()
+
+
+def _metric_column(
+    metric: str,
+    *,
+    key: str = "",
+    title: str = "",
+    factor: int = 1,
+    compact_units: bool = False,
+    with_change: bool = False,
+) -> Column:
+    """The column of a metric (times a factor)."""
+    meaning = METRICS[metric]
+
+    def cell(variant: Variant, report: Report) -> Cell:
+        measured = variant.metrics.get(metric)
+        if measured is None or measured.value is None:
+            if variant is report.teacher and metric == "gain_kept":
+                return Cell(DASH)
+            return Cell(DASH, missing=_reason(variant, metric))
+        value = factor * measured.value
+        reference = report.teacher.metrics.get(metric)
+        against = factor * reference.value if reference is not None and reference.value is not None else None
+        return Cell(
+            text=compact(value) if compact_units else f"{value:.{meaning.decimals}f}",
+            change=_change(value, against) if with_change and variant is not report.teacher else "",
+            raw=(int(value) if meaning.decimals == 0 else value,),
+        )
+
+    key = key or metric
+    return Column(key, title or meaning.title, meaning.unit, meaning.direction, cell, (key,))
+
+
+def _latency_column(runtime: str, device: str, conditions: str, names: str) -> Column:
+    """The column of one runtime on one device; empty conditions stand for any."""
+
+    def found(variant: Variant) -> LatencyRow | None:
+        rows = [row for row in variant.latency if (row.runtime, row.device) == (runtime, device)]
+        rows = [row for row in rows if row.median_ms is None or conditions in ("", _conditions(row))]
+        return next((row for row in rows if row.median_ms is not None), rows[0] if rows else None)
+
+    def cell(variant: Variant, report: Report) -> Cell:
+        row, teacher = found(variant), found(report.teacher)
+        if row is None or row.median_ms is None:
+            return Cell(DASH, missing=(row.missing if row else None) or _reason(variant, "latency"))
+        against = teacher.median_ms if teacher else None
+        return Cell(
+            text=f"{row.median_ms:.2f}" if row.median_ms < 100 else f"{row.median_ms:.1f}",
+            change=_change(row.median_ms, against) if variant is not report.teacher else "",
+            raw=(row.median_ms, row.p10_ms, row.p90_ms),
+        )
+
+    headers = tuple(f"latency_{part}_ms ({names})" for part in ("median", "p10", "p90"))
+    return Column(f"latency ({names})", "Latency", "ms", "lower", cell, headers, f"({names})")
+
+
+def _conditions(row: LatencyRow) -> str:
+    return f"{row.threads} threads, {row.batch}x{row.size[0]}x{row.size[1]}"
+
+
+def _name_cell(variant: Variant, report: Report) -> Cell:
+    """The name, marked if this is the teacher or if the variant or one of its gates failed."""
+    gate_failed = any(gate.passed is False for gate in variant.gates)
+    role = "teacher" if variant is report.teacher else "variant"
+    status = "gate failed" if gate_failed else variant.status
+    mark = f"✗ {status}" if status != "done" else role if role == "teacher" else ""
+    missing = _reason(variant, "") if variant.error else ""
+    return Cell(variant.name, more=mark, missing=missing, raw=(variant.name, role, status))
+
+
+def _psnr_loss_cell(variant: Variant, report: Report) -> Cell:
+    """The loss against the teacher, with its 95% interval."""
+    measured = variant.metrics.get("psnr_loss_db")
+    if measured is None or measured.value is None:
+        missing = "" if variant is report.teacher else _reason(variant, "psnr_loss_db")
+        return Cell(DASH, missing=missing)
+    low, high = measured.ci95 or (None, None)
+    interval = f"[{low:.2f}, {high:.2f}]" if low is not None else ""
+    return Cell(f"{measured.value:.2f}", more=interval, raw=(measured.value, low, high))
+
+
+def _effort_cell(variant: Variant, report: Report) -> Cell:
+    """Steps and minutes, and the pictures drawn."""
+    effort = variant.effort
+    if not (effort.steps or effort.minutes) and variant is report.teacher:
+        return Cell(DASH, missing=variant.missing.get("effort", "this run did not train the teacher"))
+    if not (effort.steps or effort.minutes) and ("effort" in variant.missing or variant.error):
+        return Cell(DASH, missing=_reason(variant, "effort"))
+    return Cell(
+        f"{compact(effort.steps)} / {effort.minutes:.1f}",
+        more=f"({compact(effort.pictures)})" if effort.pictures else "",
+        raw=(effort.steps, effort.minutes, effort.pictures),
+    )
+
+
+def _reason(variant: Variant, key: str) -> str:
+    """Why a variant has no such number; a failed variant's error explains all of its own."""
+    measured = variant.metrics.get(key)
+    if measured is not None and measured.missing:
+        return measured.missing
+    if key in variant.missing:
+        return variant.missing[key]
+    if variant.error:
+        return f"{variant.name} failed: {variant.error}"
+    return f"the record has no {key}"
+
+
+def _change(value: float, reference: float | None) -> str:
+    """The change against the teacher in %, or nothing where there is none to compare with."""
+    if not reference:
+        return ""
+    text = f"{100 * (value / reference - 1):+.1f}%"
+    return "0.0%" if text in ("+0.0%", "-0.0%") else text
+
+
+def _blurred_row(report: Report, columns: list[Column]) -> Iterator[Row]:
+    """The row of the unrestored input: its PSNR and SSIM; nothing else applies to it."""
+    quality = {"psnr_db": report.run.blurred_psnr_db, "ssim": report.run.blurred_ssim}
+    known = {
+        key: METRICS[key].measured(value, "the blurred input as it is")
+        for key, value in quality.items()
+        if value is not None
+    }
+    blurred = Variant(name="blurred input", metrics=known)
+    if known:
+        name = Cell(blurred.name, raw=(blurred.name, "input", ""))
+        cells = [column.cell(blurred, report) if column.key in known else Cell(DASH) for column in columns[1:]]
+        yield Row("blurred", blurred, [name, *cells])
+
+
+def _missing_text(table: Table, row: Row) -> str:
+    """All reasons of a row, each after the columns that it explains."""
+    columns: dict[str, list[str]] = {}
+    for column, cell in table.cells_of(row):
+        if cell.missing and cell.text == DASH:
+            columns.setdefault(cell.missing, []).append(column.key)
+    return "; ".join(f"{', '.join(keys)}: {reason}" for reason, keys in columns.items())
+
+
+def _markdown_table(table: Table) -> str:
+    lines = [[_escaped(column.heading) for column in table.columns]]
+    lines += [[":--", *["--:"] * (len(table.columns) - 1)]]
+    lines += [[_markdown_cell(table, cell) for cell in row.cells] for row in table.rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _markdown_cell(table: Table, cell: Cell) -> str:
+    parts = [cell.text, f"({cell.change})" if cell.change else cell.more]
+    number = table.footnote(cell)
+    return _escaped(" ".join(parts)) + (f"<sup>{number}</sup>" if number else "")
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    one_line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\|*`\[\]#])", r"\\\1", one_line)
+
+
+_WIDEST = 30
+"""The widest column of a terminal's table; longer names are folded."""
+
+
+class _TerminalTable:
+    """Draws the table in the width there is."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widths = [self._width(place) for place in range(len(self._table.columns))]
+        padding = 1 if sum(width + 3 for width in widths) <= options.max_width else 0
+        for places in _that_fit(widths, options.max_width):
+            yield self._part(places, padding)
+        for number, note in enumerate(self._table.footnotes, 1):
+            yield Text(f"{number}: {note}", style="dim")
+        for note in self._table.gate_notes:
+            yield Text(f"✗ {note}", style="red")
+
+    def _width(self, place: int) -> int:
+        """The width that a column's cells and the words of its heading need."""
+        texts = self._table.columns[place].heading.split()
+        for row in self._table.rows:
+            texts += self._lines(row.cells[place])
+        return min(_WIDEST, max(cell_len(text) for text in texts))
+
+    def _lines(self, cell: Cell) -> list[str]:
+        number = self._table.footnote(cell)
+        return [cell.text + (f" {number}" if number else ""), *([cell.second_line] if cell.second_line else [])]
+
+    def _part(self, places: list[int], padding: int) -> RichTable:
+        """Some of the columns as one table."""
+        part = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, padding))
+        for place in places:
+            column, width = self._table.columns[place], self._width(place)
+            part.add_column(Text(column.heading), justify="right" if place else "left", width=width, overflow="fold")
+        for row in self._table.rows:
+            part.add_row(*(self._text(row, place) for place in places), end_section=row.kind == "teacher")
+        return part
+
+    def _text(self, row: Row, place: int) -> Text:
+        first, *second = self._lines(row.cells[place])
+        text = Text(first, style="bold" if place == 0 and row.kind != "blurred" else "")
+        failed = place == 0 and row.kind == "variant" and not holds(row.variant)
+        return text.append("\n" + second[0], style="red" if failed else "dim") if second else text
+
+
+def _that_fit(widths: list[int], available: int) -> list[list[int]]:
+    """The columns' places in groups that are narrow enough; each begins with the first column."""
+    groups, used = [[0]], widths[0]
+    for place, width in enumerate(widths[1:], 1):
+        if used + 1 + width > available and len(groups[-1]) > 1:
+            groups.append([0])
+            used = widths[0]
+        groups[-1].append(place)
+        used += 1 + width
+    return groups

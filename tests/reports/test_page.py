@@ -1,0 +1,140 @@
+import base64
+import re
+from pathlib import Path
+
+import pytest
+
+from reports.page import html_page, summary
+from reports.record import Report
+
+SCRIPT = re.compile(r"<script.*?</script>", re.DOTALL)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for column in ("blurred", "sharp", "teacher", "pruned-30"):
+        path = tmp_path / "eiffelTower" / f"{column}.webp"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(f"picture {column}".encode())
+    return tmp_path
+
+
+def page(report: Report, pictures: Path) -> str:
+    """The page without its scripts."""
+    return SCRIPT.sub("", html_page(report, pictures))
+
+
+def row(text: str, name: str) -> str:
+    """The table's row of a variant."""
+    rows: list[str] = re.findall(r"<tr class.*?</tr>", text, re.DOTALL)
+    return next(row for row in rows if re.search(rf'scope="row">{name}<', row))
+
+
+def figure(text: str, label: str) -> str:
+    """The first picture with that caption."""
+    figures: list[str] = re.findall(r"<figure>.*?</figure>", text, re.DOTALL)
+    return next(figure for figure in figures if f"<figcaption>{label}<" in figure)
+
+
+def test_hostile_text_is_escaped(report: Report, pictures: Path) -> None:
+    report.variants[0].name = "<img src=x onerror=alert(2)>"
+    report.variants[0].details = [{"<b>key": "<script>alert(3)"}]
+    report.variants[2].error = "<svg onload=alert(4)>"
+    report.run.command = "</code><script>"
+    whole = html_page(report, pictures)
+    text = SCRIPT.sub("", whole)
+    assert whole.count("</script>") == 2
+    assert "chains &lt;img onerror=alert(1)&gt; against" in text
+    for hostile in ("<img src=x", "<img onerror", "<script", "<svg onload", "<b>key"):
+        assert hostile not in text
+
+
+def test_the_page_needs_no_network(report: Report, pictures: Path) -> None:
+    text = html_page(report, pictures)
+    assert "default-src 'none'; img-src data:" in text
+    assert not re.search(r"<link|@import|<script[^>]*src=", SCRIPT.sub("", text))
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', SCRIPT.sub("", text))
+    assert text.count("plotly.js v") == 1
+
+
+def test_the_same_records_give_the_same_bytes(report: Report, pictures: Path) -> None:
+    assert html_page(report, pictures) == html_page(report.model_copy(deep=True), pictures)
+
+
+def test_a_missing_number_is_a_dash_that_leads_to_its_reason(report: Report, pictures: Path) -> None:
+    text = page(report, pictures)
+    number = re.search(r'<li id="note-(\d)">int8 needs AVX512-VNNI here', text)
+    assert number
+    assert f'<td>\N{EN DASH}<sup><a href="#note-{number[1]}"' in row(text, "pruned-30-int8")
+
+
+def test_changes_are_toned_by_their_direction(report: Report, pictures: Path) -> None:
+    text = page(report, pictures)
+    assert '<span class="second bad">+30.0%</span>' in row(text, "fp16")
+    assert '<span class="second good">-50.0%</span>' in row(text, "fp16")
+    assert '<span class="second ">0.0%</span>' in row(text, "fp16")
+
+
+def test_the_best_of_a_column_is_marked(report: Report, pictures: Path) -> None:
+    text = page(report, pictures)
+    assert '<td class="best">110.0' in row(text, "int8")
+    assert "best" not in row(text, "pruned-50-int8")
+    assert text.count('class="best"') == 3 + 4 + 4 + 1  # pruned-30, pruned-30-int8, fp16, int8
+
+
+def test_pictures_are_embedded_with_their_own_numbers(report: Report, pictures: Path) -> None:
+    text = page(report, pictures)
+    data = base64.b64encode(b"picture pruned-30").decode()
+    assert f"data:image/webp;base64,{data}" in figure(text, "pruned-30")
+    assert "30.40 dB · SSIM 0.9050" in figure(text, "pruned-30")
+    assert base64.b64encode(b"picture teacher").decode() in figure(text, "photos")
+
+
+def test_a_picture_without_a_file_leaves_a_note(report: Report, pictures: Path) -> None:
+    assert "no picture" in figure(page(report, pictures), "int8")
+    assert page(report, pictures).count("<img") == 4
+
+
+def test_the_summary_says_what_there_was_to_gain_and_who_holds(report: Report) -> None:
+    assert summary(report) == [
+        "The teacher lifts the blurred pictures from 28.00 to 30.00 dB, a gain of 2.00 dB. "
+        "“Gain kept” is the share of it that a variant keeps.",
+        "4 of 7 variants hold all their gates.",
+        "Not made, because of an error: ds-distilled.",
+    ]
+
+
+def test_cards_name_the_best_variants(report: Report, pictures: Path) -> None:
+    text = page(report, pictures)
+    cards = re.findall(r'<div class="title">(.*?)<div class="quality', text, re.DOTALL)
+    found = [[part.strip() for part in re.split(r"<[^>]+>", card) if part.strip()] for card in cards]
+    assert found == [
+        ["Smallest file", "0.80 MB", "-80.0%", "pruned-30-int8"],
+        ["Fewest MACs", "5.60 G", "-30.0%", "pruned-30"],
+        ["Fastest", "110.0 ms", "-45.0%", "int8"],
+        ["Least loss", "0.00 dB", "fp16"],
+    ]
+
+
+def test_details_are_drawn_folded_and_said(report: Report, pictures: Path) -> None:
+    text = page(report, pictures)
+    assert text.count('<svg class="sparkline"') == 2
+    assert "0.2 → 0.01667" in text
+    assert "<summary>32 entries</summary>" in text
+    assert re.search(r"<dt>resumed</dt><dd>\s*no\s*</dd>", text)
+    assert "8,000,000,000" in text
+
+
+def test_a_report_without_latencies_pictures_and_gates_is_a_page(report: Report, tmp_path: Path) -> None:
+    report.run.sample_pictures = []
+    for variant in (report.teacher, *report.variants):
+        variant.latency, variant.gates = [], []
+    text = page(report, tmp_path)
+    assert "Fastest" not in text
+    assert "Latency" not in text
+    assert "<h2>Pictures" not in text
+
+
+def test_a_report_of_a_teacher_alone_is_a_page(report: Report, tmp_path: Path) -> None:
+    report.variants = []
+    assert 'scope="row">photos' in page(report, tmp_path)
