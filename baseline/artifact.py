@@ -1,6 +1,5 @@
 """Networks on disk that can be trained on: `model.json`, how to rebuild them, and `weights.safetensors`. No pickles."""
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from baseline.channel_plan import ChannelPlan, apply_channel_plan_, channel_plan
+from baseline.checksum import file_sha256
 from baseline.errors import UserError
 from baseline.networks.zoo import build
 
@@ -73,13 +73,19 @@ def read_manifest(folder: Path) -> Manifest:
     """The artifact's description; a UserError if the folder holds no artifact of ours."""
     path = folder / MODEL_FILE
     if not path.is_file():
-        raise UserError(f"{folder} must be an artifact, a folder with {MODEL_FILE} and {WEIGHTS_FILE}; it has no {MODEL_FILE}.")
+        raise UserError(
+            f"{folder} must be an artifact, a folder with {MODEL_FILE} and {WEIGHTS_FILE}; it has no {MODEL_FILE}."
+        )
     try:
         manifest = Manifest.model_validate_json(path.read_text())
     except (ValidationError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} must be an artifact's description; {str(error).splitlines()[0]}. Make the artifact again.") from None
+        raise UserError(
+            f"{path} must be an artifact's description; {str(error).splitlines()[0]}. Make the artifact again."
+        ) from None
     if manifest.format != FORMAT:
-        raise UserError(f"{path} must have format {FORMAT}; it has {manifest.format}. Use the lightsharp that wrote it.")
+        raise UserError(
+            f"{path} must have format {FORMAT}; it has {manifest.format}. Use the lightsharp that wrote it."
+        )
     return manifest
 
 
@@ -117,9 +123,3 @@ def load(folder: Path) -> Artifact:
     network = rebuild(manifest)
     network.load_state_dict(read_state(folder, manifest))
     return Artifact(network, manifest.architecture, manifest.arguments, manifest.lineage)
-
-
-def file_sha256(path: Path) -> str:
-    """The checksum of a file's bytes, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 ChannelPlan = dict[str, dict[str, Any]]
-"""Layer name -> {"attributes": {"in_channels": 11, ...}, "shapes": {"weight": [16, 11, 3, 3], ...}}, changed layers only."""
+"""Changed layer -> {"attributes": {"in_channels": 11, ...}, "shapes": {"weight": [16, 11, 3, 3], ...}}."""
 
 _WIDTHS = ("in_channels", "out_channels", "groups", "in_features", "out_features", "num_features")
 

@@ -11,7 +11,7 @@ Direction = Literal["lower", "higher", "none"]
 class Measurement(BaseModel):
     """Either a value or the reason why there is none. `ci95` is the 95% interval of the value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     value: float | None = None
     unit: str
@@ -39,9 +39,7 @@ class Metric(BaseModel):
 
     def measured(self, value: float, conditions: str, ci95: tuple[float, float] | None = None) -> Measurement:
         """A value of this metric."""
-        return Measurement(
-            value=value, unit=self.unit, direction=self.direction, conditions=conditions, ci95=ci95
-        )
+        return Measurement(value=value, unit=self.unit, direction=self.direction, conditions=conditions, ci95=ci95)
 
     def lacking(self, reason: str) -> Measurement:
         """This metric without a value."""

@@ -5,7 +5,6 @@ from typing import Generic, TypeVar
 
 from baseline.errors import unknown_name
 
-
 T = TypeVar("T")
 
 

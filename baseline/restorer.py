@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class Restorer(Protocol):
-    """N,3,H,W in 0..1 -> the restored N,3,H,W. H and W must be multiples of `size_multiple`, or `fixed_size` if given."""
+    """N,3,H,W in 0..1 -> the restored N,3,H,W; H and W are multiples of `size_multiple`, or `fixed_size` if given."""
 
     size_multiple: int
     fixed_size: tuple[int, int] | None
@@ -33,6 +33,15 @@ class Finest(nn.Module):
 
     def forward(self, blurred: Tensor) -> Tensor:
         return outputs_of(self.network, blurred)[-1]
+
+
+def on_device(network: nn.Module, device: str | torch.device) -> nn.Module:
+    """The network, moved in place to a device, its weights channels last: the faster layout for convolutions."""
+    network.to(device)
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def size_multiple_of(network: nn.Module) -> int:

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from baseline.networks.zoo import check_arguments
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 """A share of a whole, strictly between 0 and 1."""
@@ -46,3 +48,11 @@ class TrainSettings(FitSettings):
 
     network: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _network_takes_its_arguments(self) -> "TrainSettings":
+        if self.network is not None:
+            check_arguments(self.network, self.arguments)
+        elif self.arguments:
+            raise ValueError("arguments go with a network's name; network is not set")
+        return self

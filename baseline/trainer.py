@@ -19,12 +19,13 @@ from baseline.data.pairs import CropSource
 from baseline.errors import UserError
 from baseline.losses import Loss
 from baseline.progress import progress
-from baseline.restorer import outputs_of
+from baseline.restorer import on_device, outputs_of
 from baseline.settings import FitSettings
 
 Validate = Callable[[nn.Module], float]
 """A network -> its mean PSNR in dB on the validation pairs."""
 
+_Tensors = tuple[Tensor, ...] | list[Tensor]
 _LOG_EVERY = 50
 
 
@@ -47,8 +48,8 @@ def fit(
 ) -> FitReport:
     """Train `network` in place; at the end it holds the moving average of its weights and is in eval mode.
 
-    `folder` keeps the checkpoint: a training that was killed goes on from its last one with the same samples. A UserError
-    if the loss stops being finite.
+    `folder` keeps the checkpoint: a training that was killed goes on from its last one, with the same result as one
+    that was not. A UserError if the loss stops being finite.
     """
     torch.manual_seed(settings.seed)
     accelerator = Accelerator(dataloader_config=DataLoaderConfiguration(split_batches=True))
@@ -90,7 +91,7 @@ class _Run:
         self.seconds = 0.0
         self.curve: list[dict[str, float]] = []
         self.checkpoint = folder / "checkpoint.pt"
-        network.to(accelerator.device, memory_format=torch.channels_last)
+        on_device(network, accelerator.device)
         self.average = AveragedModel(network, multi_avg_fn=_moving_average(settings.ema))
         optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
         self.schedule = LambdaLR(optimizer, lambda step: learning_rate_share(step, settings))
@@ -139,6 +140,7 @@ class _Run:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "random": torch.get_rng_state(),
         }
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         beside = self.checkpoint.with_suffix(".part")
@@ -152,13 +154,14 @@ class _Run:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["random"].cpu())
 
 
-def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], int | Tensor], None]:
+def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
     """Exponential moving average whose decay starts low, so that short trainings are not held back by their start."""
 
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: int | Tensor) -> None:
+    def update(averaged: _Tensors, current: _Tensors, count: Tensor | int) -> None:
         now = min(decay, (1 + int(count)) / (10 + int(count)))
         torch._foreach_lerp_(averaged, current, 1 - now)
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
+from torch.fx import GraphModule
 
-from baseline.restorer import Finest, outputs_of
+from baseline.restorer import Finest, outputs_of, size_multiple_of
+from compress.graph import used_bytes
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def cost(network: nn.Module, size: tuple[int, int] = (256, 256)) -> Cost:
 
 
 def count_macs(network: nn.Module, size: tuple[int, int] = (256, 256)) -> tuple[int, dict[str, int]]:
-    """Multiply-adds of one picture of height x width, as fvcore counts them, and the operators that it does not count."""
+    """Multiply-adds of one picture of height x width as fvcore counts them, and the operators that it leaves out."""
     example = torch.zeros(1, 3, *size, device=next(network.parameters()).device)
     analysis = FlopCountAnalysis(Finest(network), example)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -39,6 +41,13 @@ def count_macs(network: nn.Module, size: tuple[int, int] = (256, 256)) -> tuple[
         macs = int(analysis.total())
     uncounted: Counter[str] = analysis.unsupported_ops()
     return macs, dict(uncounted)
+
+
+def weight_bytes(opened: nn.Module, params: int) -> int:
+    """Bytes of the weights of a network from `compress.quantize.open_artifact` with so many deployed parameters."""
+    if isinstance(opened, GraphModule):
+        return used_bytes(opened)
+    return params * next(opened.parameters()).element_size()
 
 
 def parameters(network: nn.Module) -> int:
@@ -49,7 +58,7 @@ def parameters(network: nn.Module) -> int:
 def deployed_params(network: nn.Module) -> int:
     """The number of parameters that the finest output depends on."""
     own = [p for p in network.parameters() if p.requires_grad]
-    side = 16 * max(1, int(getattr(network, "size_multiple", 1)))
+    side = 16 * size_multiple_of(network)
     example = torch.rand(1, 3, side, side, device=own[0].device)
     with torch.enable_grad():
         finest = outputs_of(network, example)[-1]

@@ -1,6 +1,6 @@
 """Which channels matter least: pruning criteria by name. Each gives one number a channel of a dependency group.
 
-Listing them does not import torch: each entry imports what it makes.
+Listing them does not import torch: torch-pruning is imported when one is made.
 """
 
 from __future__ import annotations
@@ -20,33 +20,32 @@ Criterion = Callable[["Group"], "Tensor"]
 CRITERIA: Registry[Callable[[], Criterion]] = Registry("pruning criterion")
 
 
+def _of_torch_pruning(name: str, **settings: int) -> Criterion:
+    from torch_pruning.pruner import importance
+
+    criterion: Criterion = getattr(importance, name)(**settings)
+    return criterion
+
+
 @CRITERIA.register("l1")
 def l1() -> Criterion:
     """Mean absolute weight over all layers of the group (Li et al., ICLR 2017)."""
-    from torch_pruning.pruner.importance import GroupMagnitudeImportance
-
-    return GroupMagnitudeImportance(p=1)
+    return _of_torch_pruning("GroupMagnitudeImportance", p=1)
 
 
 @CRITERIA.register("l2")
 def l2() -> Criterion:
     """Mean squared weight over all layers of the group."""
-    from torch_pruning.pruner.importance import GroupMagnitudeImportance
-
-    return GroupMagnitudeImportance(p=2)
+    return _of_torch_pruning("GroupMagnitudeImportance", p=2)
 
 
 @CRITERIA.register("fpgm")
 def fpgm() -> Criterion:
     """Distance to the geometric median of the filters: the replaceable go first (He et al., CVPR 2019)."""
-    from torch_pruning.pruner.importance import FPGMImportance
-
-    return FPGMImportance()
+    return _of_torch_pruning("FPGMImportance")
 
 
 @CRITERIA.register("random")
 def random() -> Criterion:
     """Drawn by lot: the floor that every criterion must beat."""
-    from torch_pruning.pruner.importance import RandomImportance
-
-    return RandomImportance()
+    return _of_torch_pruning("RandomImportance")

@@ -11,7 +11,7 @@ _LARGEST_SIDE = 16384
 
 
 def deployed_graph(network: nn.Module, example: Tensor) -> GraphModule:
-    """The network, traced at the example's N,3,H,W for any multiple of its `size_multiple`, without its unused outputs."""
+    """The network, traced at the example's N,3,H,W for all multiples of its `size_multiple`, finest output only."""
     multiple = size_multiple_of(network)
     finest = network if isinstance(network, Finest) else Finest(network)
     module = torch.export.export(finest, (example,), dynamic_shapes=dynamic_sides(multiple)).module()
@@ -20,8 +20,13 @@ def deployed_graph(network: nn.Module, example: Tensor) -> GraphModule:
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
-    module.size_multiple = multiple
+    set_size_multiple_(module, multiple)
     return module
+
+
+def set_size_multiple_(module: GraphModule, multiple: int) -> None:
+    """Let a graph state what its input's sides must be multiples of, as networks do."""
+    module.__dict__["size_multiple"] = multiple
 
 
 def dynamic_sides(multiple: int) -> tuple[dict[int, object]]:

@@ -1,4 +1,4 @@
-"""INT8 post-training quantization through PyTorch 2 export (torchao's PT2E): real integer convolutions, not a simulation."""
+"""INT8 post-training quantization through PyTorch 2 export (torchao's PT2E): real integer convolutions."""
 
 import logging
 from collections.abc import Iterable
@@ -14,7 +14,8 @@ logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # noqa: E402  after the loggers are quiet
 from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86  # noqa: E402
 
-from compress.graph import deployed_graph  # noqa: E402
+from baseline.restorer import size_multiple_of  # noqa: E402
+from compress.graph import deployed_graph, set_size_multiple_  # noqa: E402
 
 _TRACED_SIDE = 64
 _CONVOLUTIONS = ("conv2d", "conv_transpose2d", "convolution")
@@ -24,9 +25,8 @@ def prepare(network: nn.Module) -> GraphModule:
     """The deployed graph of a float network with observers before and after what will be quantized."""
     graph = deployed_graph(network.eval(), torch.zeros(1, 3, _TRACED_SIDE, _TRACED_SIDE))
     quantizer = x86.X86InductorQuantizer().set_global(x86.get_default_x86_inductor_quantization_config())
-    multiple = graph.size_multiple
     prepared: GraphModule = prepare_pt2e(graph, quantizer)
-    prepared.size_multiple = multiple
+    set_size_multiple_(prepared, size_multiple_of(network))
     return prepared
 
 
@@ -39,9 +39,9 @@ def calibrate_(prepared: GraphModule, crops: Iterable[Tensor]) -> None:
 
 def convert(prepared: GraphModule) -> GraphModule:
     """The quantized network. It consumes the prepared one."""
-    multiple = prepared.size_multiple
+    multiple = size_multiple_of(prepared)
     converted: GraphModule = convert_pt2e(prepared)
-    converted.size_multiple = multiple
+    set_size_multiple_(converted, multiple)
     return converted
 
 

@@ -45,7 +45,7 @@ def cpu_stopwatch(call: Callable[[], object]) -> float:
 
 def cuda_stopwatch(call: Callable[[], object]) -> float:
     """Time on a GPU between two events, synchronised."""
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     start.record()
     call()
     end.record()

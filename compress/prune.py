@@ -50,7 +50,9 @@ def prune_(network: nn.Module, settings: PruneSettings) -> PruneReport:
     checks = check_groups(network)
     prunable = [check for check in checks if check.protected_because is None]
     if not prunable:
-        raise UserError("the network must have channels that can be removed exactly; it has none. Choose another method.")
+        raise UserError(
+            "the network must have channels that can be removed exactly; it has none. Choose another method."
+        )
     torch.manual_seed(settings.seed)
     ranked = rank_channels(network, {check.name for check in prunable}, settings.criterion)
     before = cost(network)
@@ -83,10 +85,7 @@ def rank_channels(network: nn.Module, names: set[str], criterion: str) -> Remova
 
 def to_remove(ranked: Removal, ratio: float) -> Removal:
     """The least important channels: the same share of every group, rounded to the nearest number, one channel kept."""
-    return {
-        name: order[: min(int(len(order) * ratio + 0.5), len(order) - 1)]
-        for name, order in ranked.items()
-    }
+    return {name: order[: min(int(len(order) * ratio + 0.5), len(order) - 1)] for name, order in ranked.items()}
 
 
 def remove_channels_(network: nn.Module, removal: Removal) -> None:

@@ -38,7 +38,7 @@ class Scheme(Protocol):
     dtype: str
     needs_calibration: bool
 
-    def state(self, network: nn.Module, crops: list[Tensor]) -> tuple[dict[str, Tensor], QuantizeReport]:
+    def state(self, network: nn.Module, crops: list[Tensor], /) -> tuple[dict[str, Tensor], QuantizeReport]:
         """What the artifact keeps of a float network, from calibration crops of 1,3,H,W where they are needed."""
 
     def rebuild(self, network: nn.Module, state: dict[str, Tensor]) -> nn.Module:
@@ -58,8 +58,10 @@ class _HalfPrecision:
     dtype = "fp16"
     needs_calibration = False
 
-    def state(self, network: nn.Module, crops: list[Tensor]) -> tuple[dict[str, Tensor], QuantizeReport]:
-        layers = [name for name, layer in network.named_modules() if next(layer.parameters(recurse=False), None) is not None]
+    def state(self, network: nn.Module, _crops: list[Tensor]) -> tuple[dict[str, Tensor], QuantizeReport]:
+        layers = [
+            name for name, layer in network.named_modules() if next(layer.parameters(recurse=False), None) is not None
+        ]
         state = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
         return state, QuantizeReport("fp16", layers)
 
@@ -99,13 +101,15 @@ _register("int8", _Int8())
 
 
 def quantize(artifact: Artifact, crops: list[Tensor], scheme_name: str, folder: Path) -> QuantizeReport:
-    """Write a quantized artifact. A UserError if the calibration crops say nothing, or if the scheme touches no layer."""
+    """Write a quantized artifact. A UserError if calibration crops say nothing, or if the scheme touches no layer."""
     scheme = SCHEMES[scheme_name]
     if scheme.needs_calibration:
         check_calibration(crops)
     state, report = scheme.state(artifact.network, crops)
     if not report.quantized:
-        raise UserError(f"scheme '{scheme_name}' must quantize at least one layer of the network; it found none to quantize.")
+        raise UserError(
+            f"scheme '{scheme_name}' must quantize at least one layer of the network; the network has none."
+        )
     if scheme.needs_calibration:
         report.calibration = f"{len(crops)} training crops of {crops[0].shape[-1]} pixels a side"
     artifact.save(folder, state, {"scheme": scheme_name})

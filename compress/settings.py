@@ -1,10 +1,14 @@
 """What the compressing verbs may be told. Checked when built; importing this never imports torch."""
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from baseline.settings import FitSettings, Settings, Share
+from compress.criteria import CRITERIA
+from compress.quantize import SCHEMES
+from compress.runtimes.table import check_file_runtime
+from compress.students import student_plan
 
 
 class PruneSettings(Settings):
@@ -16,11 +20,19 @@ class PruneSettings(Settings):
     criterion: str = "l2"
     seed: int = Field(default=0, ge=0, description="of criteria that draw lots")
 
+    @field_validator("criterion")
+    @classmethod
+    def _criterion_exists(cls, name: str) -> str:
+        CRITERIA[name]
+        return name
+
     @model_validator(mode="after")
     def _exactly_one_target(self) -> "PruneSettings":
         given = [name for name in ("ratio", "params_cut", "macs_cut") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"exactly one of ratio, params_cut, macs_cut must be set; got {', '.join(given) or 'none'}")
+            raise ValueError(
+                f"exactly one of ratio, params_cut, macs_cut must be set; got {', '.join(given) or 'none'}"
+            )
         return self
 
 
@@ -31,6 +43,13 @@ class DistillSettings(FitSettings):
     arguments: dict[str, Any] = Field(default_factory=dict, description="of the student's network, over its defaults")
     teacher_weight: float = Field(default=1.0, gt=0, description="weight of the teacher's outputs as second target")
 
+    @field_validator("student")
+    @classmethod
+    def _student_exists(cls, name: str | None) -> str | None:
+        if name is not None:
+            student_plan(name, {}, {})
+        return name
+
 
 class QuantizeSettings(Settings):
     """The quantize stage. Calibration uses training crops only."""
@@ -40,9 +59,21 @@ class QuantizeSettings(Settings):
     crop: int = Field(default=256, ge=32, multiple_of=4)
     seed: int = Field(default=0, ge=0)
 
+    @field_validator("scheme")
+    @classmethod
+    def _scheme_exists(cls, name: str) -> str:
+        SCHEMES[name]
+        return name
+
 
 class ExportSettings(Settings):
     """The export stage: a file for a runtime. `size` traces the network; the file takes any size if the runtime can."""
 
-    runtime: Literal["aoti"] = "aoti"
+    runtime: str = "aoti"
     size: tuple[int, int] = (256, 256)
+
+    @field_validator("runtime")
+    @classmethod
+    def _runtime_has_files(cls, name: str) -> str:
+        check_file_runtime(name)
+        return name

@@ -15,7 +15,7 @@ _NARROW = 0.85
 
 
 def student_plan(name: str, teacher_arguments: dict[str, Any], overrides: dict[str, Any]) -> Plan:
-    """The student's architecture and arguments, sized after its teacher unless overridden; a network's name is taken too."""
+    """The student's architecture and arguments, sized after its teacher unless overridden; or your own network."""
     if ":" in name:
         return name, overrides
     architecture, arguments = STUDENTS[name](teacher_arguments)

@@ -46,9 +46,7 @@ class Channels:
     def some(self, name: str, indices: list[int]) -> Group:
         """The part of a group that goes with these channels of its root layer."""
         layer = self._network.get_submodule(name)
-        return self._graph.get_pruning_group(
-            layer, self._graph.get_pruner_of_module(layer).prune_out_channels, indices
-        )
+        return self._graph.get_pruning_group(layer, self._graph.get_pruner_of_module(layer).prune_out_channels, indices)
 
     def zero_(self, name: str, indices: list[int]) -> None:
         """Zero, in place, whatever produces these channels, but nothing that consumes them."""
@@ -85,15 +83,19 @@ def _check(network: nn.Module, name: str, group: Group) -> GroupCheck:
         Channels(masked).zero_(name, removed)
         error = relative_difference(pruned, masked)
     except RuntimeError as broken:
-        return GroupCheck(name, channels, None, f"the network breaks without its channels: {str(broken).splitlines()[0]}")
+        return GroupCheck(
+            name, channels, None, f"the network breaks without its channels: {str(broken).splitlines()[0]}"
+        )
     if error > TOLERANCE:
-        return GroupCheck(name, channels, error, f"removing its channels is not zeroing them: outputs differ by {error:.1e}")
+        return GroupCheck(
+            name, channels, error, f"removing its channels is not zeroing them: outputs differ by {error:.1e}"
+        )
     return GroupCheck(name, channels, error, None)
 
 
 @torch.no_grad()
 def relative_difference(one: nn.Module, other: nn.Module) -> float:
-    """The largest difference between any outputs of two networks, relative to the largest output; infinite if shapes differ."""
+    """The largest difference of two networks' outputs, relative to the largest output; infinite if shapes differ."""
     example = small_example(other)
     worst = 0.0
     for ours, theirs in zip(outputs_of(one.eval(), example), outputs_of(other.eval(), example), strict=True):

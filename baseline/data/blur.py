@@ -36,7 +36,8 @@ def shake_trajectory(rng: np.random.Generator, reach: float) -> NDArray[np.float
         position = position + velocity
     path -= path.mean(axis=0)
     farthest = np.linalg.norm(path, axis=1).max()
-    return path * (reach / max(farthest, 1e-9))
+    scaled: NDArray[np.float64] = path * (reach / max(float(farthest), 1e-9))
+    return scaled
 
 
 def motion_kernel(path: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -49,17 +50,20 @@ def motion_kernel(path: NDArray[np.float64]) -> NDArray[np.float32]:
         for dy in (0, 1):
             weight = np.abs(1 - dx - part[:, 0]) * np.abs(1 - dy - part[:, 1])
             np.add.at(kernel, (corner[:, 1] + dy + radius, corner[:, 0] + dx + radius), weight)
-    return (kernel / kernel.sum()).astype(np.float32)
+    normalised: NDArray[np.float32] = (kernel / kernel.sum()).astype(np.float32)
+    return normalised
 
 
 def to_linear(picture: Picture) -> NDArray[np.float32]:
     """Display values to linear light in 0..1."""
-    return _LINEAR[picture]
+    linear: NDArray[np.float32] = _LINEAR[picture]
+    return linear
 
 
 def to_display(linear: NDArray[Any]) -> NDArray[np.float32]:
     """Linear light in 0..1 to display grey levels in 0..255, not rounded."""
-    return (255.0 * np.power(np.clip(linear, 0.0, 1.0), 1 / GAMMA)).astype(np.float32)
+    display: NDArray[np.float32] = (255.0 * np.power(np.clip(linear, 0.0, 1.0), 1 / GAMMA)).astype(np.float32)
+    return display
 
 
 def shake(picture: Picture, rng: np.random.Generator, reach: float) -> Picture:

@@ -24,7 +24,9 @@ def open_data(settings: DataSettings) -> DataSet:
 def shipped_photos(root: Path | None) -> DataSet:
     """71 shipped public-domain photographs with synthetic camera shake; needs no root."""
     if root is not None:
-        raise UserError(f"data 'photos' must have no root, it is shipped; got {root}. For your own pictures: data 'folder'.")
+        raise UserError(
+            f"data 'photos' must have no root, it is shipped; got {root}. For your own pictures: data 'folder'."
+        )
     return photos()
 
 
@@ -72,10 +74,10 @@ def _data_set(name: str, train: list[PairFiles], val: list[PairFiles], test: lis
         train, val = hold_out(train)
     return DataSet(
         name=name,
-        test=PairSet([pair.read for pair in test]),
+        test=PairSet({pair.name: pair.read for pair in test}),
         manifest={"name": name, "files": file_manifest([*train, *val, *test])},
         train=PairedCrops(train) if train else None,
-        val=PairSet([pair.read for pair in val]) if val else None,
+        val=PairSet({pair.name: pair.read for pair in val}) if val else None,
     )
 
 

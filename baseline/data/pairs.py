@@ -1,6 +1,6 @@
-"""Blurred and sharp pictures that belong together: one pair, sets of pairs for scoring, sources of crops for training."""
+"""Blurred and sharp pictures that belong together: pairs, sets of them for scoring, crops for training."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,20 +26,25 @@ class Pair:
 
 
 class PairSet:
-    """Pairs, each read or made when asked for."""
+    """Pairs by name, each read or made when asked for."""
 
-    def __init__(self, loaders: Sequence[Callable[[], Pair]]) -> None:
-        self._loaders = loaders
+    def __init__(self, loaders: Mapping[str, Callable[[], Pair]]) -> None:
+        self._loaders = dict(loaders)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the pairs, in order."""
+        return list(self._loaders)
 
     def __len__(self) -> int:
         return len(self._loaders)
 
     def __iter__(self) -> Iterator[Pair]:
-        return (load() for load in self._loaders)
+        return (load() for load in self._loaders.values())
 
-    def first(self, count: int) -> "PairSet":
-        """The set of its first `count` pairs."""
-        return PairSet(self._loaders[:count])
+    def only(self, names: Iterable[str]) -> "PairSet":
+        """The set of the named pairs."""
+        return PairSet({name: self._loaders[name] for name in names})
 
 
 class CropSource(Protocol):
@@ -61,6 +66,8 @@ class DataSet:
     manifest: dict[str, Any] = field(default_factory=dict)
     train: CropSource | None = None
     val: PairSet | None = None
+    notes: tuple[str, ...] = ()
+    """What a reader of numbers on this data must know."""
 
     def training_crops(self) -> CropSource:
         """The training part; a UserError if there is none."""
@@ -90,7 +97,7 @@ class PairFiles:
 
 
 def check_pairs(files: Sequence[PairFiles]) -> None:
-    """Open the head of every file: a UserError names the first that is unreadable or differs in size from its partner."""
+    """Open every file's head: a UserError names the first that is unreadable or not of its partner's size."""
     for pair in files:
         sizes = []
         for path in (pair.blurred, pair.sharp):
@@ -105,7 +112,8 @@ def check_pairs(files: Sequence[PairFiles]) -> None:
 
 def _size_error(pair: PairFiles, blurred: tuple[int, ...], sharp: tuple[int, ...]) -> UserError:
     return UserError(
-        f"{pair.blurred} must be as large as {pair.sharp}; they are {blurred[0]}x{blurred[1]} and {sharp[0]}x{sharp[1]}."
+        f"{pair.blurred} must be as large as {pair.sharp}; "
+        f"they are {blurred[0]}x{blurred[1]} and {sharp[0]}x{sharp[1]}."
     )
 
 
@@ -116,7 +124,7 @@ class PairedCrops:
         self._files = files
 
     def crop(self, rng: np.random.Generator, side: int) -> Crops:
-        pair = self._files[rng.integers(len(self._files))].read()
+        pair = self._files[int(rng.integers(len(self._files)))].read()
         top, left = crop_corner(rng, pair.sharp, side, pair.name)
         window = np.s_[top : top + side, left : left + side]
         return pair.blurred[window], pair.sharp[window]

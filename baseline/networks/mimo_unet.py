@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 ConvFactory = Callable[[int, int, int, int], nn.Module]
-"""(in_channels, out_channels, kernel_size, stride) -> a module that keeps the size at stride 1 and halves it at stride 2."""
+"""(in_channels, out_channels, kernel_size, stride) -> a layer that keeps the size at stride 1, halves it at 2."""
 
 
 def plain_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module:

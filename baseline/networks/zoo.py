@@ -60,8 +60,10 @@ def check_arguments(architecture: str, arguments: dict[str, Any]) -> None:
         return
     for name in arguments:
         if name not in accepted:
-            raise UserError(f"network '{architecture}' must be given arguments that it has; '{name}' is none. "
-                            f"It takes: {', '.join(accepted) or 'none'}.")
+            raise UserError(
+                f"network '{architecture}' must be given arguments that it has; '{name}' is none. "
+                f"It takes: {', '.join(accepted) or 'none'}."
+            )
 
 
 def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:

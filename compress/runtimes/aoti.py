@@ -71,7 +71,7 @@ class AotiRestorer:
 
     @torch.inference_mode()
     def __call__(self, blurred: Tensor) -> Tensor:
-        return torch.cat([self._run(picture) for picture in blurred.split(1)])
+        return torch.cat([self._run(blurred[i : i + 1]) for i in range(len(blurred))])
 
 
 def open_file(path: Path) -> AotiRestorer:

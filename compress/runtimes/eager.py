@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from baseline.restorer import NetworkRestorer, Restorer
+from baseline.restorer import NetworkRestorer, Restorer, on_device
 
 
 def unavailable(device: str) -> str | None:
@@ -15,4 +15,4 @@ def unavailable(device: str) -> str | None:
 
 def wrap(network: nn.Module, device: str) -> Restorer:
     """The network, moved to the device, channels last."""
-    return NetworkRestorer(network.to(device, memory_format=torch.channels_last))
+    return NetworkRestorer(on_device(network, device))

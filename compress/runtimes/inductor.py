@@ -1,10 +1,8 @@
 """torch.compile: with CUDA graphs on a GPU, with frozen weights on a CPU."""
 
-import torch
-import torch._inductor.config
 from torch import nn
 
-from baseline.restorer import NetworkRestorer, Restorer
+from baseline.restorer import NetworkRestorer, Restorer, on_device
 from compress.runtimes import compiler, eager
 
 
@@ -15,9 +13,7 @@ def unavailable(device: str) -> str | None:
 
 def wrap(network: nn.Module, device: str) -> Restorer:
     """The network compiled for the sizes that it meets."""
-    moved = network.to(device, memory_format=torch.channels_last)
-    options: dict[str, str | int | bool] = {"freezing": True} if device == "cpu" else {"triton.cudagraphs": True}
-    compiled = torch.compile(moved, options=options)
-    restorer = NetworkRestorer(moved)
-    restorer.network = compiled
-    return restorer
+    moved = on_device(network, device)
+    option = "freezing" if device == "cpu" else "triton.cudagraphs"
+    moved.compile(options={option: True})
+    return NetworkRestorer(moved)

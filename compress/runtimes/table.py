@@ -61,11 +61,16 @@ AUTO = {"cpu": "aoti", "cuda": "inductor"}
 """The runtime that `auto` means on each device."""
 
 
-def file_runtime(name: str) -> FileRuntime:
-    """The module of a runtime with files; a UserError for any other."""
+def check_file_runtime(name: str) -> None:
+    """A UserError if the runtime is unknown or has no files."""
     if RUNTIMES[name].suffix is None:
         kinds = [n for n in RUNTIMES if RUNTIMES[n].suffix]
         raise UserError(f"runtime '{name}' must be one that has files; it has none. Choose: {', '.join(kinds)}.")
+
+
+def file_runtime(name: str) -> FileRuntime:
+    """The module of a runtime with files; a UserError for any other."""
+    check_file_runtime(name)
     return cast(FileRuntime, importlib.import_module(RUNTIMES[name].module))
 
 
@@ -84,7 +89,7 @@ def runtime_of(path: Path) -> str:
 
 
 def open_deployable(path: Path) -> Restorer:
-    """A restorer from a deployable's file. Opening a file with compiled code (.pt2) runs that code: trust its source."""
+    """A restorer from a deployable's file. Opening one with compiled code (.pt2) runs that code: trust its source."""
     if not path.is_file():
         raise UserError(f"{path} must be a deployable's file; there is none. Make it with lightsharp export.")
     return file_runtime(runtime_of(path)).open_file(path)

@@ -1,0 +1,67 @@
+"""The command line. Commands import what they need when they run, so that listing and reporting stay light."""
+
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+
+from baseline.errors import UserError, unknown_name
+from recipes.commands.doctor import doctor
+from recipes.commands.networks import evaluate, export, measure, restore, train
+from recipes.commands.recipes import cp, ls, schema, show, validate
+from recipes.commands.runs import apply, check, report, run
+
+
+class Commands(click.Group):
+    """A group that answers a wrong command with the nearest right one, and a user's mistake with one line."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was typed."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            raise unknown_name("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, with the exit codes of the program: 0 fine, 1 failed, 2 wrong input, 130 interrupted."""
+        try:
+            return super().main(*args, **kwargs)
+        except UserError as error:
+            Console(stderr=True, soft_wrap=True, highlight=False).print("[red]error:[/red]", end=" ")
+            click.echo(str(error), err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; finished stages are kept, and the same command goes on from there", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="lightsharp")
+def main() -> None:
+    """Make image-restoration networks light, and prove it."""
+
+
+for command in (
+    ls,
+    show,
+    cp,
+    validate,
+    schema,
+    run,
+    report,
+    check,
+    apply,
+    train,
+    evaluate,
+    measure,
+    restore,
+    export,
+    doctor,
+):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""doctor: what is here, what is not, and what to type."""
+
+import importlib.metadata
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def doctor(as_json: bool) -> None:
+    """Say which devices, compilers, runtimes and libraries are there, and what to type for those that are not."""
+    from compress.machine import describe_machine
+
+    rows = {**describe_machine(), **_runtimes(), **_libraries()}
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, found in rows.items():
+        table.add_row(f"[bold]{name}[/bold]", found)
+    Console().print(table)
+
+
+def _runtimes() -> dict[str, str]:
+    from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime
+
+    found = {}
+    for name in RUNTIMES:
+        module = memory_runtime(name) if RUNTIMES[name].suffix is None else file_runtime(name)
+        for device in ("cpu", "cuda"):
+            found[f"runtime {name} on {device}"] = module.unavailable(device) or "ready"
+    return found
+
+
+def _libraries() -> dict[str, str]:
+    names = ("torch-pruning", "torchao", "fvcore", "accelerate", "opencv-python", "numpy")
+    return {name: importlib.metadata.version(name) for name in names}

@@ -1,0 +1,73 @@
+"""ls, show, cp, validate, schema: what there is, and recipes as files. None of these imports torch."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from baseline.errors import UserError
+from recipes.listing import LISTS, describe
+from recipes.schema import read_recipe, recipe_json_schema, recipe_path
+
+
+@click.command()
+@click.argument("what", default="recipes", type=click.Choice(sorted(LISTS)))
+def ls(what: str) -> None:
+    """List recipes (default), networks, students, datasets, criteria, schemes, runtimes or stages."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, about in describe(what).items():
+        table.add_row(f"[bold]{name}[/bold]", about)
+    Console().print(table)
+
+
+@click.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a recipe."""
+    click.echo(recipe_path(name).read_text(), nl=False)
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("file", type=click.Path(path_type=Path))
+def cp(recipe: str, file: Path) -> None:
+    """Copy a shipped recipe to FILE, to change it."""
+    source = recipe_path(recipe)
+    if file.exists():
+        raise UserError(f"{file} must not be there yet; it is, and stays as it was. Choose another name.")
+    try:
+        file.write_text(source.read_text())
+    except OSError as error:
+        raise UserError(f"{file} must be a file that can be written; {error.strerror}. Choose another place.") from None
+    click.echo(f"wrote {file}; change it, then type: lightsharp run {file}")
+
+
+@click.command()
+@click.argument("recipe")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a value, as variants.a.0.prune.ratio=0.3.",
+)
+def validate(recipe: str, assignments: tuple[str, ...]) -> None:
+    """Check a recipe without running it."""
+    checked, _ = read_recipe(recipe, assignments)
+    click.echo(
+        f"{recipe} is right: {len(checked.variants)} variants, {sum(map(len, checked.variants.values()))} stages"
+    )
+
+
+@click.command()
+@click.argument("what", default="recipe", type=click.Choice(["recipe", "report"]))
+def schema(what: str) -> None:
+    """Print the JSON Schema of a recipe (for editors) or of report.json."""
+    if what == "recipe":
+        click.echo(json.dumps(recipe_json_schema(), indent=1))
+    else:
+        from reports.record import Report
+
+        click.echo(json.dumps(Report.model_json_schema(), indent=1))

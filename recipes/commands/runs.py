@@ -1,0 +1,105 @@
+"""run, apply, report, check: recipes, and what came of them."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from baseline.errors import UserError
+from baseline.output import output_folder
+from recipes.expectations import unmet
+from recipes.parse import parse_yaml
+from recipes.schema import Recipe, check_recipe, read_recipe
+from reports.record import Report
+from reports.table import terminal_table
+from reports.write import read_report, write_report
+
+RUNS = Path("runs")
+
+
+@click.command()
+@click.argument("recipe")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a value, as variants.a.0.prune.ratio=0.3.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
+@click.option("--dry-run", is_flag=True, help="Show the stages, and do nothing.")
+def run(recipe: str, assignments: tuple[str, ...], out: Path | None, dry_run: bool) -> None:
+    """Run a recipe: a shipped name or a YAML file. A run that was killed goes on where it was."""
+    checked, content = read_recipe(recipe, assignments)
+    if dry_run:
+        for name, chain in checked.variants.items():
+            click.echo(f"{name}: {' -> '.join(step.label() for step in chain)}")
+        return
+    name = Path(recipe).stem
+    _run_and_show(checked, content, name, out or RUNS / name)
+
+
+@click.command()
+@click.argument("network")
+@click.argument("stages", nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
+def apply(network: str, stages: tuple[str, ...], out: Path) -> None:
+    """Apply STAGES, such as 'prune: {params_cut: 0.3}' 'train: {steps: 300}', to a network, without a recipe."""
+    steps = [parse_yaml(stage, f"stage '{stage}'") for stage in stages]
+    content = {
+        "description": f"{network} with {', '.join(stages)}",
+        "teacher": {"network": network},
+        "variants": {"applied": steps},
+    }
+    _run_and_show(check_recipe(content, "apply"), content, out.name, out)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Print a run's table and write its report.{html,md,csv,json} again."""
+    read = read_report(folder)
+    write_report(read, folder)
+    _show(read, folder)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def check(folder: Path) -> None:
+    """Check a run against what its recipe expects; exit code 1 if a number lies outside."""
+    recipe, _ = read_recipe(str(_recipe_of(folder)))
+    misses = unmet(read_report(folder), recipe.expect)
+    for miss in misses:
+        click.echo(miss)
+    checked = sum(map(len, recipe.expect.values()))
+    click.echo(f"{checked - len(misses)} of {checked} expected numbers hold")
+    if misses:
+        sys.exit(1)
+
+
+def _recipe_of(folder: Path) -> Path:
+    path = folder / "recipe.yaml"
+    if not path.is_file():
+        raise UserError(
+            f"{folder} must be a run's folder with recipe.yaml; there is none. Type: lightsharp run RECIPE."
+        )
+    return path
+
+
+def _run_and_show(recipe: Recipe, content: dict[str, Any], name: str, out: Path) -> None:
+    from recipes.runner import run_recipe
+
+    output_folder(out)
+    command = shlex.join(["lightsharp", *sys.argv[1:]])
+    finished = run_recipe(recipe, content, name, out, command)
+    _show(finished, out)
+    if any(v.status == "failed" or any(g.passed is not True for g in v.gates) for v in finished.variants):
+        sys.exit(1)
+
+
+def _show(shown: Report, folder: Path) -> None:
+    Console().print(terminal_table(shown))
+    click.echo(f"report: {folder / 'report.html'}")

@@ -1,0 +1,93 @@
+"""The eval, measure, restore and export commands: networks by name, outside of a recipe."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baseline.data.datasets import open_data
+from baseline.errors import UserError
+from baseline.evaluate import Unchanged, bootstrap_interval, score
+from baseline.output import output_folder
+from baseline.restorer import Restorer
+from baseline.settings import DataSettings
+from compress.latency import LatencySettings, time_in_turn
+from compress.quantize import dtype_of, open_artifact
+from compress.runtimes.table import AUTO, RUNTIMES, file_runtime, memory_runtime, open_deployable, runtime_of
+from recipes.resolve import artifact_folder, is_deployable
+from reports.record import LatencyRow
+
+
+def open_named(name: str, runtime: str = "eager", device: str = "cpu") -> Restorer:
+    """A restorer from a shipped name, an artifact's folder or a deployable's file."""
+    if is_deployable(name):
+        return open_deployable(Path(name))
+    return memory_runtime(runtime).wrap(open_artifact(artifact_folder(name)), device)
+
+
+def evaluate_named(name: str, chosen: DataSettings) -> dict[str, Any]:
+    """The scores of `eval --json`."""
+    restorer = open_named(name)
+    data = open_data(chosen)
+    rows, blurred = score(restorer, data.test), score(Unchanged(), data.test)
+    groups = [row.group for row in rows]
+
+    def summary(values: list[float]) -> dict[str, Any]:
+        return {"mean": float(np.mean(values)), "ci95": bootstrap_interval(values, groups)}
+
+    return {
+        "psnr_db": summary([row.psnr_db for row in rows]),
+        "ssim": summary([row.ssim for row in rows]),
+        "blurred": {
+            "psnr_db": float(np.mean([b.psnr_db for b in blurred])),
+            "ssim": float(np.mean([b.ssim for b in blurred])),
+        },
+        "pictures": [
+            {"name": r.name, "psnr_db": r.psnr_db, "ssim": r.ssim, "blurred_psnr_db": b.psnr_db, "blurred_ssim": b.ssim}
+            for r, b in zip(rows, blurred, strict=True)
+        ],
+        "notes": list(data.notes),
+    }
+
+
+def measure_named(names: tuple[str, ...], runtime: str, device: str, settings: LatencySettings) -> list[LatencyRow]:
+    """The latency of each named network, all timed in turn; artifacts run without a file, on `runtime`."""
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"networks must be named once each; '{name}' is named {names.count(name)} times.")
+    chosen = ("inductor" if AUTO[device] != "eager" else "eager") if runtime == "auto" else runtime
+    if RUNTIMES[chosen].suffix is not None:
+        raise UserError(
+            f"runtime '{chosen}' must be one without files for artifacts. Export first: lightsharp export NETWORK."
+        )
+    reason = memory_runtime(chosen).unavailable(device)
+    if reason is not None:
+        raise UserError(f"runtime '{chosen}' must be usable on {device}; {reason}.")
+    restorers = {name: open_named(name, chosen, device) for name in names}
+    taken = time_in_turn(restorers, device, settings)
+    return [
+        LatencyRow(
+            runtime=runtime_of(Path(name)) if is_deployable(name) else chosen,
+            device=device,
+            dtype="as built" if is_deployable(name) else dtype_of(artifact_folder(name)),
+            threads=taken[name].threads,
+            batch=settings.batch,
+            size=settings.size,
+            median_ms=taken[name].median_ms,
+            p10_ms=taken[name].p10_ms,
+            p90_ms=taken[name].p90_ms,
+            file=Path(name).name if is_deployable(name) else None,
+        )
+        for name in names
+    ]
+
+
+def export_named(name: str, suffix: str, size: tuple[int, int], out: Path) -> dict[str, str]:
+    """Write a deployable of a named network; returns what it was built for."""
+    wanted = f".{suffix.removeprefix('.')}"
+    runtime = runtime_of(Path(f"file{wanted}"))
+    if out.suffix != wanted:
+        raise UserError(f"--out must end in {wanted}; got {out}.")
+    folder = artifact_folder(name)
+    output_folder(out.parent)
+    return file_runtime(runtime).export(open_artifact(folder), out, size)

@@ -1,0 +1,85 @@
+"""From what people type to settings objects; every mistake is one line with the nearest right name."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from baseline.errors import UserError, unknown_name
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse(model: type[M], values: Any, where: str) -> M:
+    """Build a settings object; a UserError says which key of `where` is unknown, missing or wrong."""
+    if not isinstance(values, dict):
+        raise UserError(f"{where} must be a mapping of keys to values; got {values!r}.")
+    for key in values:
+        if key not in model.model_fields:
+            raise UserError(f"{where}: {unknown_name('key', str(key), model.model_fields)}")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, where) from None
+
+
+def _explained(error: ValidationError, where: str) -> UserError:
+    first = error.errors()[0]
+    place = ".".join([where, *(str(part) for part in first["loc"])])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return UserError(f"{place} must be given; it is missing.")
+    if first["type"] == "value_error":
+        return UserError(f"{place}: {message}.")
+    return UserError(f"{place}: {_lower_first(message)}; got {first['input']!r}.")
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The YAML value of a text; a UserError with line and column if it is not YAML."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"{where} must be YAML; {getattr(error, 'problem', None) or 'it is not'}{at}.") from None
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """`a.b=1` texts as nested mappings, their values read as YAML."""
+    values: dict[str, Any] = {}
+    for text in assignments:
+        assign_(values, text)
+    return values
+
+
+def assign_(values: Any, text: str) -> None:
+    """Set `a.0.b=1` in nested mappings and lists, in place, making mappings that are not there."""
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise UserError(f"--set must be given as KEY=VALUE; got '{text}'. Type for example --set steps=100.")
+    *parents, last = path.split(".")
+    place = values
+    for part in parents:
+        place = _inside(place, part, path)
+    if isinstance(place, list):
+        _inside(place, last, path)
+        place[int(last)] = parse_yaml(value, text)
+    elif isinstance(place, dict):
+        place[last] = parse_yaml(value, text)
+    else:
+        raise UserError(f"--set {path} must name a key of a mapping; what holds '{last}' is {place!r}.")
+
+
+def _inside(place: Any, part: str, path: str) -> Any:
+    if isinstance(place, list):
+        if not part.isdigit() or int(part) >= len(place):
+            raise UserError(f"--set {path}: '{part}' must be a number from 0 to {len(place) - 1}, a place in a list.")
+        return place[int(part)]
+    if isinstance(place, dict):
+        return place.setdefault(part, {})
+    raise UserError(f"--set {path} must name a key of a mapping; what holds '{part}' is {place!r}.")

@@ -1,0 +1,82 @@
+"""Doing the stages of a recipe: each under its key, each at most once, finished ones taken from the store."""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from baseline.checksum import file_sha256
+from baseline.data.pairs import DataSet
+from recipes.schema import Step
+from recipes.stages.stage import STAGES, StageInput
+from recipes.store import Store, key_of, library_versions, source_sha256
+
+Tell = Callable[[dict[str, Any]], None]
+"""Told what happens, for the log."""
+
+
+@dataclass
+class Made:
+    """The result of a chain so far: where its files are, and the outcome of each of its stages."""
+
+    folder: Path | None
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Pipeline:
+    """Runs stages against one store, one data set and one root teacher."""
+
+    def __init__(self, store: Store, data: DataSet, teacher: Path | None, machine: dict[str, str], tell: Tell) -> None:
+        self.store = store
+        self.data = data
+        self.teacher = teacher
+        self.machine = machine
+        self.tell = tell
+
+    def chain(self, start: Path | None, steps: Iterable[Step], variant: str) -> Made:
+        """Do all steps, each on the result of the one before."""
+        made = Made(start)
+        for step in steps:
+            made = self.step(made, step, variant)
+        return made
+
+    def step(self, before: Made, step: Step, variant: str) -> Made:
+        """One step, from the store if it was done before."""
+        identity = self.identity(before.folder, step)
+        key = key_of(identity)
+        entry = self.store.find(key)
+        started = time.monotonic()
+        if entry is None:
+            self.tell({"event": "start", "variant": variant, "stage": step.label(), "key": key})
+            entry = self.store.make(key, identity, lambda output, scratch: self._work(before, step, output, scratch))
+        else:
+            self.tell({"event": "reuse", "variant": variant, "stage": step.label(), "key": key})
+        outcome = json.loads((entry / "outcome.json").read_text())
+        seconds = round(time.monotonic() - started, 1)
+        self.tell({"event": "done", "variant": variant, "stage": step.label(), "key": key, "seconds": seconds})
+        return Made(entry, [*before.outcomes, {"stage": step.label(), "key": key, **outcome}])
+
+    def identity(self, parent: Path | None, step: Step) -> dict[str, Any]:
+        """Everything that the result of a step depends on."""
+        stage = STAGES[step.stage]
+        identity: dict[str, Any] = {
+            "stage": step.stage,
+            "settings": step.settings.model_dump(mode="json"),
+            "parent": None if parent is None else file_sha256(parent / "model.json"),
+            "versions": library_versions(),
+            "sources": source_sha256((*stage.sources, f"recipes/stages/{step.stage}.py")),
+        }
+        if stage.uses_teacher and self.teacher is not None:
+            identity["teacher"] = file_sha256(self.teacher / "model.json")
+        if stage.uses_data:
+            identity["data"] = self.data.manifest
+        if stage.depends_on_machine:
+            identity["machine"] = self.machine
+        return identity
+
+    def _work(self, before: Made, step: Step, output: Path, scratch: Path) -> None:
+        given = StageInput(before.folder, self.teacher, self.data, output, scratch)
+        outcome = STAGES[step.stage].run(given, step.settings)
+        (output / "outcome.json").write_text(json.dumps(outcome.as_json(), indent=1))

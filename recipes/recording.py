@@ -1,0 +1,161 @@
+"""From what was made, scored and timed to records: metrics, effort, reasons, and the verdicts of the gates."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from baseline.data.pairs import DataSet
+from baseline.evaluate import PictureScore, bootstrap_interval, gain_kept
+from baseline.measurement import METRICS, Measurement
+from recipes.measuring import Subject, how_scored
+from recipes.schema import Gates, Recipe
+from reports.record import Effort, GateVerdict, LatencyRow, PictureRow, RunInfo, Variant
+
+
+@dataclass
+class Finished:
+    """A variant whose stages are done: what it is, its stages' outcomes, and the reasons for files that are missing."""
+
+    subject: Subject
+    outcomes: list[dict[str, Any]]
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What every row is compared with: the scores of the blurred input and of the teacher, and the gates."""
+
+    blurred: list[PictureScore]
+    teacher: list[PictureScore]
+    gates: Gates
+
+
+def record_of(
+    one: Finished,
+    cost: dict[str, Any],
+    scores: list[PictureScore],
+    latency: list[LatencyRow],
+    reference: Reference,
+) -> Variant:
+    """The record of one variant; `cost` comes from `measuring.cost_cached`."""
+    metrics = {**_cost_metrics(one, cost), **_quality_metrics(one.subject, scores, reference)}
+    missing = {key: m.missing for key, m in metrics.items() if m.missing is not None} | one.missing
+    return Variant(
+        name=one.subject.name,
+        chain=[outcome["stage"] for outcome in one.outcomes],
+        metrics=metrics,
+        latency=latency,
+        effort=_effort(one.outcomes),
+        missing=missing,
+        gates=judge(metrics, latency, reference.gates),
+        details=[{"stage": o["stage"], **o["details"]} for o in one.outcomes],
+        pictures=_picture_rows(scores),
+    )
+
+
+def run_info(name: str, recipe: Recipe, data: DataSet, blurred: list[PictureScore], samples: list[str]) -> RunInfo:
+    """What all rows have in common; environment and command are added by the runner."""
+    height, width = recipe.measure.size
+    photographs = len({s.group for s in blurred})
+    return RunInfo(
+        name=name,
+        description=recipe.description,
+        data=data.name,
+        conditions=[
+            *data.notes,
+            f"Quality: mean over {len(blurred)} test pairs from {photographs} photographs or sequences; pictures "
+            "rounded to 8 bits as saved; PSNR over all channels; SSIM per channel, Gaussian 11x11, sigma 1.5.",
+            "PSNR loss: paired by picture against the teacher; 95% interval bootstrapped by photograph.",
+            "Gain kept: (variant - blurred) / (teacher - blurred), in mean PSNR.",
+            f"Cost: parameters and MACs of the deployed graph (finest output only) at {height}x{width}; one MAC is one "
+            "multiply-add as fvcore counts them, FLOPs are 2 x MACs; operators it leaves out are in each record.",
+            f"Latency: one {height}x{width} picture, all variants in turn in one run, median of "
+            f"{recipe.measure.rounds} rounds after warm-up, p10 and p90 beside it. Milliseconds hold for this machine only.",
+        ],
+        blurred_psnr_db=_mean([s.psnr_db for s in blurred]),
+        blurred_ssim=_mean([s.ssim for s in blurred]),
+        blurred_pictures=_picture_rows(blurred),
+        sample_pictures=samples,
+    )
+
+
+def judge(metrics: dict[str, Measurement], latency: list[LatencyRow], gates: Gates) -> list[GateVerdict]:
+    """The verdict of every gate that is set; one that lacks its measurement is not passed."""
+    verdicts = []
+    if gates.min_gain_kept is not None:
+        verdicts.append(_verdict("min_gain_kept", gates.min_gain_kept, metrics["gain_kept"].value))
+    if gates.max_psnr_loss_db is not None:
+        verdicts.append(_verdict("max_psnr_loss_db", gates.max_psnr_loss_db, metrics["psnr_loss_db"].value))
+    if gates.max_file_mb is not None:
+        verdicts.append(_verdict("max_file_mb", gates.max_file_mb, metrics["file_mb"].value))
+    if gates.max_latency_ms is not None:
+        gate = gates.max_latency_ms
+        rows = [r.median_ms for r in latency if (r.runtime, r.device) == (gate.runtime, gate.device)]
+        name = f"max_latency_ms ({gate.runtime}, {gate.device})"
+        verdicts.append(_verdict(name, gate.limit, rows[0] if rows else None))
+    return verdicts
+
+
+def _verdict(gate: str, limit: float, measured: float | None) -> GateVerdict:
+    if measured is None:
+        return GateVerdict(gate=gate, limit=limit, measured=None, passed=None, reason="not measured")
+    passed = measured >= limit if gate.startswith("min_") else measured <= limit
+    return GateVerdict(gate=gate, limit=limit, measured=measured, passed=passed)
+
+
+def _cost_metrics(one: Finished, cost: dict[str, Any]) -> dict[str, Measurement]:
+    height, width = cost["size"]
+    uncounted = ", ".join(f"{name} x{count}" for name, count in sorted(cost["uncounted"].items()))
+    conditions = f"fvcore, 1x3x{height}x{width}, deployed graph; not counted: {uncounted or 'nothing'}"
+    training = f"deployed graph; {cost['training_params']} while training"
+    file = next(iter(one.subject.files.items()), None)
+    if file is None:
+        file_mb = METRICS["file_mb"].lacking("; ".join(one.missing.values()) or "no runtime with files was asked for")
+    else:
+        file_mb = METRICS["file_mb"].measured(file[1].stat().st_size / 1e6, f"{file[0]} file, compiled code included")
+    return {
+        "params": METRICS["params"].measured(cost["params"], training),
+        "macs": METRICS["macs"].measured(cost["macs"], conditions),
+        "weights_mb": METRICS["weights_mb"].measured(
+            cost["weight_bytes"] / 1e6, "weights that the deployed graph reads"
+        ),
+        "file_mb": file_mb,
+    }
+
+
+def _quality_metrics(subject: Subject, scores: list[PictureScore], reference: Reference) -> dict[str, Measurement]:
+    groups = [s.group for s in scores]
+    values = [s.psnr_db for s in scores]
+    losses = [t.psnr_db - s.psnr_db for t, s in zip(reference.teacher, scores, strict=True)]
+    conditions = f"{len(scores)} test pairs, {how_scored(subject)}"
+    psnr = METRICS["psnr_db"].measured(_mean(values), conditions, bootstrap_interval(values, groups))
+    ssim = METRICS["ssim"].measured(_mean([s.ssim for s in scores]), conditions)
+    metrics = {"psnr_db": psnr, "ssim": ssim}
+    if subject.name == "teacher":
+        return metrics
+    blurred_db, teacher_db = (_mean([s.psnr_db for s in rows]) for rows in (reference.blurred, reference.teacher))
+    interval = bootstrap_interval(losses, groups)
+    metrics["psnr_loss_db"] = METRICS["psnr_loss_db"].measured(_mean(losses), conditions, interval)
+    if teacher_db > blurred_db:
+        kept = gain_kept(_mean(values), teacher_db, blurred_db)
+        metrics["gain_kept"] = METRICS["gain_kept"].measured(kept, f"teacher gains {teacher_db - blurred_db:.2f} dB")
+    else:
+        metrics["gain_kept"] = METRICS["gain_kept"].lacking("the teacher gains nothing over the blurred input")
+    return metrics
+
+
+def _effort(outcomes: list[dict[str, Any]]) -> Effort:
+    return Effort(
+        steps=sum(o["steps"] for o in outcomes),
+        minutes=sum(o["minutes"] for o in outcomes),
+        pictures=sum(o["pictures"] for o in outcomes),
+    )
+
+
+def _picture_rows(scores: list[PictureScore]) -> list[PictureRow]:
+    return [PictureRow(name=s.name, group=s.group, psnr_db=s.psnr_db, ssim=s.ssim) for s in scores]
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))

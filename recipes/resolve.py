@@ -1,0 +1,27 @@
+"""What a name on the command line or in a recipe stands for: a shipped network, an artifact's folder, a deployable."""
+
+from pathlib import Path
+
+import baseline
+from baseline.errors import UserError, unknown_name
+
+SHIPPED = {"photos": "the shipped teacher: MIMO-UNet of width 16 and 4 blocks, trained on the shipped photographs"}
+_FOLDER = Path(baseline.__path__[0]) / "shipped" / "teacher"
+
+
+def artifact_folder(name: str) -> Path:
+    """The folder of a shipped network's name or of an artifact; a UserError with the nearest name if there is none."""
+    if name in SHIPPED:
+        return _FOLDER
+    path = Path(name)
+    if path.is_dir():
+        return path
+    if len(path.parts) > 1:
+        raise UserError(f"{name} must be an artifact's folder; there is none. Make one with lightsharp train or run.")
+    error = unknown_name("network", name, SHIPPED)
+    raise UserError(f"{error} Or give an artifact's folder.")
+
+
+def is_deployable(name: str) -> bool:
+    """Whether a name stands for a deployable's file rather than for an artifact."""
+    return Path(name).is_file()

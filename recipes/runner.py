@@ -1,0 +1,173 @@
+"""A recipe's way from settings to records: teacher, chains, deployables, scores, latencies, gates, report."""
+
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from baseline.data.datasets import open_data
+from baseline.data.pairs import PairSet
+from baseline.data.pictures import write_picture
+from baseline.errors import UserError
+from baseline.evaluate import PictureScore
+from baseline.progress import console
+from compress.machine import describe_machine
+from compress.runtimes.table import RUNTIMES, file_runtime
+from compress.settings import ExportSettings
+from recipes.measuring import (
+    Subject,
+    artifact_of,
+    cost_cached,
+    how_scored,
+    places,
+    sample_names,
+    score_cached,
+    time_cached,
+)
+from recipes.pipeline import Pipeline
+from recipes.recording import Finished, Reference, record_of, run_info
+from recipes.resolve import artifact_folder
+from recipes.schema import Recipe, Step, as_yaml
+from recipes.store import Store, library_versions
+from reports.record import Report, Variant
+from reports.write import write_report
+
+TEACHER = "teacher"
+
+
+def run_recipe(recipe: Recipe, content: dict[str, Any], name: str, out: Path, command: str) -> Report:
+    """Run everything that is not finished yet and write the run's folder; returns the report.
+
+    The store lies beside the run's folder and is shared by all runs there. A variant whose stage fails for a reason of
+    the user's is marked failed, and the others still run.
+    """
+    store = Store(out.parent / ".store")
+    with store.held():
+        out.mkdir(parents=True, exist_ok=True)
+        run = _Run(recipe, name, out, store, command)
+        (out / "recipe.yaml").write_text(as_yaml(content))
+        report = run.go()
+        write_report(report, out)
+        return report
+
+
+class _Run:
+    """One run of one recipe."""
+
+    def __init__(self, recipe: Recipe, name: str, out: Path, store: Store, command: str) -> None:
+        self.recipe = recipe
+        self.name = name
+        self.out = out
+        self.command = command
+        self.store = store
+        self.data = open_data(recipe.data)
+        self.machine = describe_machine()
+        self.environment = self.machine | library_versions()
+        (out / "environment.json").write_text(json.dumps(self.environment, indent=1) + "\n")
+        self.pairs = self._test_pairs()
+
+    def go(self) -> Report:
+        """All of it, in order."""
+        finished, failed = self._make_all()
+        blurred = self._score(Subject("blurred", None, {}))
+        self._keep_sharp()
+        scores = {name: self._score(one.subject) for name, one in finished.items()}
+        self._tell({"event": "time", "variant": "all", "how": "in turn"})
+        subjects = [one.subject for one in finished.values()]
+        latencies = time_cached(self.store, subjects, self.recipe.measure, self.machine)
+        reference = Reference(blurred=blurred, teacher=scores[TEACHER], gates=self.recipe.gates)
+        records = {}
+        for name, one in finished.items():
+            cost = cost_cached(self.store, artifact_of(one.subject), self.recipe.measure.size)
+            records[name] = record_of(one, cost, scores[name], latencies[name], reference)
+            self._keep(one, records[name])
+        teacher = records.pop(TEACHER)
+        info = run_info(self.name, self.recipe, self.data, blurred, sample_names(self.pairs))
+        info = info.model_copy(update={"environment": self.environment, "command": self.command})
+        return Report(run=info, teacher=teacher, variants=[records.get(n) or failed[n] for n in self.recipe.variants])
+
+    def _make_all(self) -> tuple[dict[str, Finished], dict[str, Variant]]:
+        pipeline = Pipeline(self.store, self.data, None, self.machine, self._tell)
+        settings = self.recipe.teacher
+        start = None if settings.network is None else artifact_folder(settings.network)
+        steps = [] if settings.train is None else [Step(stage="train", settings=settings.train)]
+        finished = {TEACHER: self._finish(pipeline, start, steps, TEACHER)}
+        pipeline.teacher = finished[TEACHER].subject.artifact
+        failed: dict[str, Variant] = {}
+        for name, chain in self.recipe.variants.items():
+            try:
+                finished[name] = self._finish(pipeline, pipeline.teacher, chain, name)
+            except UserError as error:
+                self._tell({"event": "failed", "variant": name, "error": str(error)})
+                failed[name] = Variant(name=name, chain=[s.label() for s in chain], status="failed", error=str(error))
+        return finished, failed
+
+    def _finish(self, pipeline: Pipeline, start: Path | None, steps: list[Step], name: str) -> Finished:
+        """A chain and, for every runtime with files that is asked for, its deployable or why there is none."""
+        made = pipeline.chain(start, steps, name)
+        files: dict[str, Path] = {}
+        missing: dict[str, str] = {}
+        for place in places(self.recipe.measure):
+            suffix = RUNTIMES[place.runtime].suffix
+            if suffix is None or place.runtime in files:
+                continue
+            reason = file_runtime(place.runtime).unavailable(place.device)
+            if reason is not None:
+                missing[f"{place.runtime} file"] = reason
+                continue
+            settings = ExportSettings(runtime=place.runtime, size=self.recipe.measure.size)
+            exported = pipeline.step(made, Step(stage="export", settings=settings), name)
+            if exported.folder is not None:
+                files[place.runtime] = exported.folder / f"network{suffix}"
+        return Finished(Subject(name, made.folder, files), made.outcomes, missing)
+
+    def _score(self, subject: Subject) -> list[PictureScore]:
+        self._tell({"event": "score", "variant": subject.name, "how": how_scored(subject)})
+        rows, pictures = score_cached(self.store, subject, self.data, self.pairs)
+        for name in sample_names(self.pairs):
+            kept = self.out / "pictures" / name / f"{subject.name}.webp"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(pictures / f"{name}.webp", kept)
+        return rows
+
+    def _keep_sharp(self) -> None:
+        for pair in self.pairs.only(sample_names(self.pairs)):
+            write_picture(pair.sharp, self.out / "pictures" / pair.name / "sharp.webp")
+
+    def _test_pairs(self) -> PairSet:
+        count = self.recipe.measure.pictures
+        return self.data.test if count is None else self.data.test.only(self.data.test.names[:count])
+
+    def _keep(self, one: Finished, record: Variant) -> None:
+        """The variant's folder: its record, and links to its artifact and deployables in the store."""
+        folder = self.out / "variants" / record.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "record.json").write_text(record.model_dump_json(indent=1) + "\n")
+        links = {"artifact": one.subject.artifact}
+        links |= {f"{record.name}{path.suffix}": path for path in one.subject.files.values()}
+        for name, target in links.items():
+            if target is not None:
+                link_(folder / name, target)
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        with (self.out / "log.jsonl").open("a") as log:
+            log.write(json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **event}) + "\n")
+        words = {
+            "start": "doing",
+            "reuse": "taking finished",
+            "done": "",
+            "score": "scoring",
+            "time": "timing",
+            "failed": "FAILED",
+        }
+        if words[event["event"]]:
+            what = event.get("stage") or event.get("how") or event.get("error")
+            console.print(f"{event['variant']}: {words[event['event']]} {what}", highlight=False, markup=False)
+
+
+def link_(link: Path, target: Path) -> None:
+    """Make `link` a relative link to `target`, in place of a link that was there."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(target, link.parent))

@@ -1,0 +1,238 @@
+"""The recipe file: its schema, and reading it so that every mistake shows before any work starts."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from baseline.errors import UserError, unknown_name
+from baseline.measurement import METRICS
+from baseline.settings import DataSettings, Settings, TrainSettings
+from compress.runtimes.table import RUNTIMES
+from recipes.parse import assign_, parse, parse_yaml
+from recipes.stages.stage import STAGES
+
+LIBRARY = Path(__file__).parent / "library"
+
+Interval = tuple[float, float]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_RESERVED = {"teacher", "blurred", "sharp"}
+_CUTS = ("params_cut", "macs_cut")
+
+
+class TeacherSettings(Settings):
+    """Where the teacher comes from: a shipped name or an artifact's folder, or a training that makes it."""
+
+    network: str | None = None
+    train: TrainSettings | None = None
+
+
+class MeasureSettings(Settings):
+    """What is timed and counted, and where. `auto`: every device there is; aoti on a CPU, inductor on CUDA."""
+
+    size: tuple[int, int] = (256, 256)
+    runtimes: list[str] = Field(default=["auto"])
+    devices: list[str] = Field(default=["auto"])
+    threads: int | None = Field(default=None, gt=0)
+    rounds: int = Field(default=20, gt=0)
+    pictures: int | None = Field(default=None, gt=0, description="test pictures to score; none: all")
+
+
+class LatencyGate(Settings):
+    """The longest median latency on one runtime and device, in milliseconds."""
+
+    limit: float = Field(gt=0)
+    runtime: str = "aoti"
+    device: str = "cpu"
+
+
+class Gates(Settings):
+    """Limits that every variant must keep."""
+
+    min_gain_kept: float | None = None
+    max_psnr_loss_db: float | None = None
+    max_file_mb: float | None = Field(default=None, gt=0)
+    max_latency_ms: LatencyGate | None = None
+
+
+class Step(BaseModel):
+    """One stage of a chain with its settings."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    settings: Settings
+
+    def label(self) -> str:
+        """The step as the chain column shows it."""
+        given = self.settings.model_dump(exclude_defaults=True, exclude_none=True)
+        return f"{self.stage} " + ", ".join(f"{key} {value}" for key, value in given.items() if key != "arguments")
+
+
+class Recipe(BaseModel):
+    """A checked recipe. `variants` are whole chains: `from` is resolved."""
+
+    description: str
+    teacher: TeacherSettings
+    data: DataSettings
+    measure: MeasureSettings
+    variants: dict[str, list[Step]]
+    gates: Gates
+    expect: dict[str, dict[str, Interval]]
+
+
+class _RecipeFile(Settings):
+    description: str = ""
+    teacher: dict[str, Any] = Field(default={"network": "photos"})
+    data: dict[str, Any] = Field(default={"name": "photos"})
+    measure: dict[str, Any] = Field(default_factory=dict)
+    variants: dict[str, list[dict[str, Any]]]
+    gates: dict[str, Any] = Field(default_factory=dict)
+    expect: dict[str, dict[str, Interval]] = Field(default_factory=dict)
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a shipped recipe's name or of a path; a UserError with the nearest name if there is none."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UserError(f"{name} must be a recipe's file; there is none. Type: lightsharp ls recipes.")
+        return path
+    shipped = shipped_recipes()
+    if name not in shipped:
+        raise unknown_name("recipe", name, shipped)
+    return shipped[name]
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The files of the recipes that come with the program, by name."""
+    return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
+
+
+def read_recipe(name: str, assignments: tuple[str, ...] = ()) -> tuple[Recipe, dict[str, Any]]:
+    """A recipe and its resolved file content; a UserError says what is wrong with it."""
+    path = recipe_path(name)
+    content = parse_yaml(path.read_text(), str(path))
+    for text in assignments:
+        assign_(content, text)
+    return check_recipe(content, path.stem), content
+
+
+def check_recipe(content: Any, where: str) -> Recipe:
+    """A recipe from its file's content, every name and number checked."""
+    file = parse(_RecipeFile, content, where)
+    chains = _chains(file.variants, where)
+    teacher = dict(file.teacher)
+    if "train" in teacher:
+        teacher["train"] = parse(TrainSettings, teacher["train"], f"{where}.teacher.train")
+    gates = dict(file.gates)
+    if "max_latency_ms" in gates:
+        gates["max_latency_ms"] = parse(LatencyGate, gates["max_latency_ms"], f"{where}.gates.max_latency_ms")
+    recipe = Recipe(
+        description=file.description,
+        teacher=parse(TeacherSettings, teacher, f"{where}.teacher"),
+        data=parse(DataSettings, file.data, f"{where}.data"),
+        measure=parse(MeasureSettings, file.measure, f"{where}.measure"),
+        variants=chains,
+        gates=parse(Gates, gates, f"{where}.gates"),
+        expect=file.expect,
+    )
+    _check_names(recipe, where)
+    return recipe
+
+
+def parse_step(content: Any, where: str) -> Step:
+    """One `stage: {settings}` of a chain."""
+    if not isinstance(content, dict) or len(content) != 1:
+        raise UserError(
+            f"{where} must be one stage with its settings, such as 'prune: {{params_cut: 0.3}}'; got {content!r}."
+        )
+    ((name, settings),) = content.items()
+    stage = STAGES[name]
+    return Step(stage=name, settings=parse(stage.settings, {} if settings is None else settings, f"{where}.{name}"))
+
+
+def _chains(variants: dict[str, list[dict[str, Any]]], where: str) -> dict[str, list[Step]]:
+    chains: dict[str, list[Step]] = {}
+    for name, steps in variants.items():
+        place = f"{where}.variants.{name}"
+        _check_variant_name(name, place)
+        start: list[Step] = []
+        if steps and "from" in steps[0]:
+            base = steps[0]["from"]
+            if base not in chains:
+                raise UserError(
+                    f"{place}.0.from must name a variant above this one. {unknown_name('variant', str(base), chains)}"
+                )
+            start, steps = chains[base], steps[1:]
+        chains[name] = [*start, *(parse_step(step, f"{place}.{i}") for i, step in enumerate(steps))]
+        if not chains[name]:
+            raise UserError(f"{place} must have at least one stage; it has none. Stages: {', '.join(STAGES)}.")
+    return chains
+
+
+def _check_variant_name(name: str, place: str) -> None:
+    allowed = all(c.isalnum() or c in "._-" for c in name) and name[:1].isalnum() and len(name) <= 64
+    if not allowed or name in _RESERVED:
+        raise UserError(
+            f"{place} must be named with letters, digits, dots and dashes, at most 64, and not "
+            f"{', '.join(sorted(_RESERVED))}; got '{name}'."
+        )
+
+
+def _check_names(recipe: Recipe, where: str) -> None:
+    teacher = recipe.teacher
+    if (teacher.network is None) == (teacher.train is None):
+        raise UserError(
+            f"{where}.teacher must hold either network or train; it holds {'both' if teacher.network else 'neither'}."
+        )
+    for runtime in recipe.measure.runtimes:
+        if runtime != "auto":
+            RUNTIMES[runtime]
+    for device in recipe.measure.devices:
+        if device not in ("auto", "cpu", "cuda"):
+            raise UserError(f"{where}.measure.devices: {unknown_name('device', device, ['auto', 'cpu', 'cuda'])}")
+    for variant, expected in recipe.expect.items():
+        if variant not in recipe.variants:
+            raise UserError(f"{where}.expect: {unknown_name('variant', variant, recipe.variants)}")
+        for key in expected:
+            if key not in METRICS and key not in _CUTS:
+                raise UserError(f"{where}.expect.{variant}: {unknown_name('metric', key, [*METRICS, *_CUTS])}")
+
+
+def recipe_json_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe file, for editors."""
+    schema = _RecipeFile.model_json_schema()
+    definitions: dict[str, Any] = {}
+
+    def reference(model: type[BaseModel]) -> dict[str, Any]:
+        own = model.model_json_schema(ref_template="#/$defs/{model}")
+        definitions.update(own.pop("$defs", {}))
+        definitions[model.__name__] = own
+        return {"$ref": f"#/$defs/{model.__name__}"}
+
+    steps: dict[str, Any] = {name: reference(STAGES[name].settings) for name in STAGES}
+    steps["from"] = {"type": "string"}
+    step = {
+        "type": "object",
+        "properties": steps,
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    schema["properties"]["variants"] = {"type": "object", "additionalProperties": {"type": "array", "items": step}}
+    parts: dict[str, type[BaseModel]] = {
+        "teacher": TeacherSettings,
+        "data": DataSettings,
+        "measure": MeasureSettings,
+        "gates": Gates,
+    }
+    schema["properties"] |= {key: reference(model) for key, model in parts.items()}
+    schema["$defs"] = definitions
+    return schema
+
+
+def as_yaml(content: Any) -> str:
+    """YAML text of plain values, keys in their order."""
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)

@@ -1,0 +1,118 @@
+"""What a stage is: a step from an input artifact and typed settings to files and numbers."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from baseline.registry import Registry
+from baseline.settings import Settings, TrainSettings
+from compress.settings import DistillSettings, ExportSettings, PruneSettings, QuantizeSettings
+
+if TYPE_CHECKING:
+    from baseline.data.pairs import DataSet
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """What a stage may read, and where it writes.
+
+    `parent` is the artifact that came before (None at the start of a chain), `teacher` the root teacher's. What is to
+    stay goes to `output`; `scratch` outlives a kill, so that a training resumes, and goes when the stage ends.
+    """
+
+    parent: Path | None
+    teacher: Path | None
+    data: DataSet
+    output: Path
+    scratch: Path
+
+
+@dataclass
+class StageOutcome:
+    """The numbers of a stage, kept beside its files."""
+
+    steps: int = 0
+    minutes: float = 0.0
+    pictures: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers as JSON holds them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A kind of step. Its module holds `run(given, settings)`; its result depends on the code of `sources`."""
+
+    module: str
+    about: str
+    settings: type[Settings]
+    sources: tuple[str, ...]
+    uses_teacher: bool = False
+    uses_data: bool = False
+    depends_on_machine: bool = False
+
+    def run(self, given: StageInput, settings: Settings) -> StageOutcome:
+        """Do the step."""
+        outcome: StageOutcome = importlib.import_module(self.module).run(given, settings)
+        return outcome
+
+
+STAGES: Registry[Stage] = Registry("stage")
+STAGES.register("train")(
+    Stage("recipes.stages.train", "train from scratch, or fine-tune", TrainSettings, ("baseline",), uses_data=True)
+)
+STAGES.register("prune")(
+    Stage(
+        "recipes.stages.prune",
+        "remove channels",
+        PruneSettings,
+        ("baseline/networks", "compress/prune.py", "compress/verify.py", "compress/criteria.py", "compress/cost.py"),
+    )
+)
+STAGES.register("distill")(
+    Stage(
+        "recipes.stages.distill",
+        "train a student to give the teacher's outputs",
+        DistillSettings,
+        ("baseline", "compress/distill.py", "compress/students.py"),
+        uses_teacher=True,
+        uses_data=True,
+    )
+)
+STAGES.register("quantize")(
+    Stage(
+        "recipes.stages.quantize",
+        "compute with fewer bits",
+        QuantizeSettings,
+        (
+            "baseline/networks",
+            "baseline/data",
+            "compress/quantize.py",
+            "compress/int8.py",
+            "compress/half.py",
+            "compress/graph.py",
+        ),
+        uses_data=True,
+    )
+)
+STAGES.register("export")(
+    Stage(
+        "recipes.stages.export",
+        "write a file for a runtime",
+        ExportSettings,
+        (
+            "baseline/networks",
+            "compress/quantize.py",
+            "compress/int8.py",
+            "compress/half.py",
+            "compress/graph.py",
+            "compress/runtimes",
+        ),
+        depends_on_machine=True,
+    )
+)

@@ -1,0 +1,45 @@
+"""What several stages do alike: find their input, fit and save, and note in the lineage what was done."""
+
+from pathlib import Path
+
+from baseline.artifact import Artifact
+from baseline.errors import UserError
+from baseline.evaluate import mean_psnr
+from baseline.losses import Loss
+from baseline.restorer import NetworkRestorer
+from baseline.settings import FitSettings, Settings
+from baseline.trainer import fit
+from recipes.stages.stage import StageInput, StageOutcome
+
+
+def parent_of(given: StageInput, stage_name: str) -> Path:
+    """The artifact that came before; a UserError at the start of a chain that needs one."""
+    if given.parent is None:
+        raise UserError(f"{stage_name} must follow a network; it stands first. Put train before it, or start from one.")
+    return given.parent
+
+
+def remember_(artifact: Artifact, stage_name: str, settings: Settings, given: StageInput) -> None:
+    """Add this stage to the artifact's lineage."""
+    artifact.lineage.append(
+        {"stage": stage_name, "settings": settings.model_dump(mode="json"), "data": given.data.name}
+    )
+
+
+def fit_and_save(
+    artifact: Artifact, loss: Loss, given: StageInput, settings: FitSettings, stage_name: str
+) -> StageOutcome:
+    """Fit an artifact's network on the data's training crops, watched on its validation pairs, and save it."""
+    val = given.data.val
+    report = fit(
+        artifact.network,
+        given.data.training_crops(),
+        loss,
+        settings,
+        given.scratch,
+        validate=None if val is None else lambda network: mean_psnr(NetworkRestorer(network.eval()), val),
+    )
+    remember_(artifact, stage_name, settings, given)
+    artifact.save(given.output)
+    pictures = settings.steps * settings.batch
+    return StageOutcome(report.steps, report.minutes, pictures, details={"curve": report.curve})

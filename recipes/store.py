@@ -1,0 +1,100 @@
+"""The content-addressed store of finished work: entries appear whole or not at all, and are checked when used."""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from baseline.checksum import file_sha256
+from baseline.errors import UserError
+
+_ENTRY = "entry.json"
+_ROOT = Path(__file__).parent.parent
+_LIBRARIES = ("torch", "torchao", "torch-pruning", "numpy", "opencv-python", "fvcore")
+
+
+class Store:
+    """A folder of entries, each in a folder named by its key."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, key: str) -> Path | None:
+        """The finished entry of a key; None if there is none or if a file of it is damaged (it is then removed)."""
+        entry = self.folder / key
+        if not (entry / _ENTRY).is_file():
+            return None
+        checksums: dict[str, str] = json.loads((entry / _ENTRY).read_text())["files"]
+        if all((entry / name).is_file() and file_sha256(entry / name) == sha for name, sha in checksums.items()):
+            return entry
+        shutil.rmtree(entry)
+        return None
+
+    def make(self, key: str, identity: dict[str, Any], work: Callable[[Path, Path], None]) -> Path:
+        """Do `work(output, scratch)` and keep the output under the key. Scratch outlives a kill and goes at the end."""
+        output, scratch = self.folder / f"{key}.making", self.folder / f"{key}.scratch"
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(parents=True)
+        scratch.mkdir(exist_ok=True)
+        work(output, scratch)
+        files = sorted(p for p in output.rglob("*") if p.is_file())
+        checksums = {str(p.relative_to(output)): file_sha256(p) for p in files}
+        (output / _ENTRY).write_text(json.dumps({"identity": identity, "files": checksums}, indent=1))
+        for path in [*files, output / _ENTRY, output]:
+            _sync(path)
+        output.rename(self.folder / key)
+        shutil.rmtree(scratch)
+        return self.folder / key
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the store meanwhile; a UserError if one is in it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / "lock").open("w")
+        except OSError as error:
+            raise UserError(
+                f"{self.folder} must be a folder that can be written; {error.strerror}. Choose another --out."
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"{self.folder} must be used by one run at a time; another one is using it. Wait for it."
+                ) from None
+            yield
+
+
+def key_of(identity: dict[str, Any]) -> str:
+    """The key under which the result of something with this identity is kept."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def source_sha256(sources: tuple[str, ...]) -> str:
+    """The checksum of the code in files and folders, named from the folder that holds our packages."""
+    digest = hashlib.sha256()
+    for source in sources:
+        found = _ROOT / source
+        for path in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that results depend on."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
