@@ -68,10 +68,10 @@ def run_info(name: str, recipe: Recipe, data: DataSet, blurred: list[PictureScor
             "rounded to 8 bits as saved; PSNR over all channels; SSIM per channel, Gaussian 11x11, sigma 1.5.",
             "PSNR loss: paired by picture against the teacher; 95% interval bootstrapped by photograph.",
             "Gain kept: (variant - blurred) / (teacher - blurred), in mean PSNR.",
-            f"Cost: parameters and MACs of the deployed graph (finest output only) at {height}x{width}; one MAC is one "
-            "multiply-add as fvcore counts them, FLOPs are 2 x MACs; operators it leaves out are in each record.",
+            f"Cost: parameters and MACs of the deployed graph (finest output only) at {height}x{width}; one MAC is "
+            "one multiply-add as fvcore counts them, FLOPs are 2 x MACs; operators it leaves out are in each record.",
             f"Latency: one {height}x{width} picture, all variants in turn in one run, median of "
-            f"{recipe.measure.rounds} rounds after warm-up, p10 and p90 beside it. Milliseconds hold for this machine only.",
+            f"{recipe.measure.rounds} rounds after warm-up, p10 and p90 beside it. Milliseconds hold for this machine.",
         ],
         blurred_psnr_db=_mean([s.psnr_db for s in blurred]),
         blurred_ssim=_mean([s.ssim for s in blurred]),

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from baseline.measurement import Direction
 from reports.figures import sparkline, tradeoff_html
-from reports.record import Report, Variant
+from reports.record import PictureRow, Report
 from reports.table import DASH, Cell, Column, Row, Table, best_rows, holds, latency_columns, tabulate
 
 
@@ -132,19 +132,19 @@ def _tone(cell: Cell, direction: Direction) -> str:
 def _grid(report: Report, name: str, folder: Path) -> list[Picture]:
     """One test picture: blurred, as each network restored it, and sharp."""
     restored = [
-        _picture(variant.name, "teacher" if variant is report.teacher else variant.name, variant, name, folder)
+        _picture(variant.name, "teacher" if variant is report.teacher else variant.name, variant.pictures, name, folder)
         for variant in (report.teacher, *report.variants)
     ]
     return [
-        _picture("blurred", "blurred", None, name, folder),
+        _picture("blurred", "blurred", report.run.blurred_pictures, name, folder),
         *restored,
-        _picture("sharp", "sharp", None, name, folder),
+        _picture("sharp", "sharp", [], name, folder),
     ]
 
 
-def _picture(label: str, column: str, variant: Variant | None, name: str, folder: Path) -> Picture:
+def _picture(label: str, column: str, scores: Sequence[PictureRow], name: str, folder: Path) -> Picture:
     """One picture with its own PSNR and SSIM."""
-    rows = [row for row in variant.pictures if row.name == name] if variant else []
+    rows = [row for row in scores if row.name == name]
     note = f"{rows[0].psnr_db:.2f} dB · SSIM {rows[0].ssim:.4f}" if rows else ""
     path = folder / name / f"{column}.webp"
     source = f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.is_file() else ""

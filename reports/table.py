@@ -1,17 +1,8 @@
-"""The report's table: the one place that defines its columns; as terminal, Markdown and CSV text."""
+"""The report's table: the one place that defines its columns, for every format."""
 
-import csv
-import io
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
-
-from rich import box
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from baseline.measurement import METRICS, Direction
 from reports.record import LatencyRow, Report, Variant
@@ -185,36 +176,6 @@ def compact(number: float) -> str:
     return f"{number:.0f}"
 
 
-def terminal_table(report: Report) -> RenderableType:
-    """The table for a terminal; where not all columns fit side by side, the rest follow below."""
-    return _TerminalTable(tabulate(report))
-
-
-def markdown(report: Report) -> str:
-    """The report's table and notes in Markdown."""
-    table = tabulate(report)
-    run = report.run
-    blocks = [f"# {_escaped(run.name)}", _escaped(run.description), _markdown_table(table)]
-    blocks += ["\n".join(f"{number}. {_escaped(note)}" for number, note in enumerate(table.footnotes, 1))]
-    for title, lines in (("Gates", table.gate_notes), ("Conditions", [f"data: {run.data}", *run.conditions])):
-        blocks += [f"## {title}\n\n" + "\n".join(f"- {_escaped(line)}" for line in lines)] if lines else []
-    return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def csv_text(report: Report) -> str:
-    """The table's raw numbers as CSV; a missing one is an empty field, and the last column says why."""
-    table = tabulate(report)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([header for column in table.columns for header in column.csv_headers] + ["missing"])
-    for row in table.rows:
-        fields: list[Raw] = []
-        for column, cell in table.cells_of(row):
-            fields += cell.raw or (None,) * len(column.csv_headers)
-        writer.writerow([*fields, _missing_text(table, row)])
-    return out.getvalue()
-
-
 def _metric_column(
     metric: str,
     *,
@@ -341,91 +302,3 @@ def _blurred_row(report: Report, columns: list[Column]) -> Iterator[Row]:
         name = Cell(blurred.name, raw=(blurred.name, "input", ""))
         cells = [column.cell(blurred, report) if column.key in known else Cell(DASH) for column in columns[1:]]
         yield Row("blurred", blurred, [name, *cells])
-
-
-def _missing_text(table: Table, row: Row) -> str:
-    """All reasons of a row, each after the columns that it explains."""
-    columns: dict[str, list[str]] = {}
-    for column, cell in table.cells_of(row):
-        if cell.missing and cell.text == DASH:
-            columns.setdefault(cell.missing, []).append(column.key)
-    return "; ".join(f"{', '.join(keys)}: {reason}" for reason, keys in columns.items())
-
-
-def _markdown_table(table: Table) -> str:
-    lines = [[_escaped(column.heading) for column in table.columns]]
-    lines += [[":--", *["--:"] * (len(table.columns) - 1)]]
-    lines += [[_markdown_cell(table, cell) for cell in row.cells] for row in table.rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _markdown_cell(table: Table, cell: Cell) -> str:
-    parts = [cell.text, f"({cell.change})" if cell.change else cell.more]
-    number = table.footnote(cell)
-    return _escaped(" ".join(parts)) + (f"<sup>{number}</sup>" if number else "")
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    one_line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\|*`\[\]#])", r"\\\1", one_line)
-
-
-_WIDEST = 30
-"""The widest column of a terminal's table; longer names are folded."""
-
-
-class _TerminalTable:
-    """Draws the table in the width there is."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        widths = [self._width(place) for place in range(len(self._table.columns))]
-        padding = 1 if sum(width + 3 for width in widths) <= options.max_width else 0
-        for places in _that_fit(widths, options.max_width):
-            yield self._part(places, padding)
-        for number, note in enumerate(self._table.footnotes, 1):
-            yield Text(f"{number}: {note}", style="dim")
-        for note in self._table.gate_notes:
-            yield Text(f"✗ {note}", style="red")
-
-    def _width(self, place: int) -> int:
-        """The width that a column's cells and the words of its heading need."""
-        texts = self._table.columns[place].heading.split()
-        for row in self._table.rows:
-            texts += self._lines(row.cells[place])
-        return min(_WIDEST, max(cell_len(text) for text in texts))
-
-    def _lines(self, cell: Cell) -> list[str]:
-        number = self._table.footnote(cell)
-        return [cell.text + (f" {number}" if number else ""), *([cell.second_line] if cell.second_line else [])]
-
-    def _part(self, places: list[int], padding: int) -> RichTable:
-        """Some of the columns as one table."""
-        part = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, padding))
-        for place in places:
-            column, width = self._table.columns[place], self._width(place)
-            part.add_column(Text(column.heading), justify="right" if place else "left", width=width, overflow="fold")
-        for row in self._table.rows:
-            part.add_row(*(self._text(row, place) for place in places), end_section=row.kind == "teacher")
-        return part
-
-    def _text(self, row: Row, place: int) -> Text:
-        first, *second = self._lines(row.cells[place])
-        text = Text(first, style="bold" if place == 0 and row.kind != "blurred" else "")
-        failed = place == 0 and row.kind == "variant" and not holds(row.variant)
-        return text.append("\n" + second[0], style="red" if failed else "dim") if second else text
-
-
-def _that_fit(widths: list[int], available: int) -> list[list[int]]:
-    """The columns' places in groups that are narrow enough; each begins with the first column."""
-    groups, used = [[0]], widths[0]
-    for place, width in enumerate(widths[1:], 1):
-        if used + 1 + width > available and len(groups[-1]) > 1:
-            groups.append([0])
-            used = widths[0]
-        groups[-1].append(place)
-        used += 1 + width
-    return groups

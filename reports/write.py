@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from baseline.errors import UserError
 from reports.page import html_page
 from reports.record import Report
-from reports.table import csv_text, markdown
+from reports.text import csv_text, markdown
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:

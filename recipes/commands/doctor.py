@@ -2,10 +2,14 @@
 
 import importlib.metadata
 import json
+import re
 
 import click
 from rich.console import Console
 from rich.table import Table
+
+
+_UNUSED = " (no part of this version uses it yet)"
 
 
 @click.command()
@@ -36,5 +40,19 @@ def _runtimes() -> dict[str, str]:
 
 
 def _libraries() -> dict[str, str]:
-    names = ("torch-pruning", "torchao", "fvcore", "accelerate", "opencv-python", "numpy")
-    return {name: importlib.metadata.version(name) for name in names}
+    """Every library of our own metadata: its version, or for a missing optional one what to type."""
+    found = {}
+    for line in importlib.metadata.requires("lightsharp") or []:
+        requirement, _, marker = line.partition(";")
+        name = re.split(r"[<>=!~ ]", requirement, maxsplit=1)[0]
+        extra = marker.partition("==")[2].strip(" '\"")
+        if extra != "dev":
+            found[name] = _version(name) or f"not installed; pip install 'lightsharp[{extra}]'" + _UNUSED
+    return found
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -14,7 +14,7 @@ from recipes.expectations import unmet
 from recipes.parse import parse_yaml
 from recipes.schema import Recipe, check_recipe, read_recipe
 from reports.record import Report
-from reports.table import terminal_table
+from reports.terminal import terminal_table
 from reports.write import read_report, write_report
 
 RUNS = Path("runs")

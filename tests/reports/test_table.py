@@ -6,7 +6,9 @@ from rich.console import Console
 
 from baseline.measurement import METRICS
 from reports.record import GateVerdict, LatencyRow, Report
-from reports.table import Cell, all_columns, best_rows, compact, csv_text, markdown, tabulate, terminal_table
+from reports.table import Cell, all_columns, best_rows, compact, tabulate
+from reports.terminal import terminal_table
+from reports.text import csv_text, markdown
 
 DASH = "\N{EN DASH}"
 AOTI = "latency (aoti, cpu)"
