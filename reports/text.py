@@ -12,11 +12,17 @@ def markdown(report: Report) -> str:
     """The report's table and notes in Markdown."""
     table = tabulate(report)
     run = report.run
-    blocks = [f"# {_escaped(run.name)}", _escaped(run.description), _markdown_table(table)]
-    blocks += ["\n".join(f"{number}. {_escaped(note)}" for number, note in enumerate(table.footnotes, 1))]
+    blocks = [f"# {_escaped(run.name)}", _escaped(run.description), markdown_table(report)]
     for title, lines in (("Gates", table.gate_notes), ("Conditions", [f"data: {run.data}", *run.conditions])):
         blocks += [f"## {title}\n\n" + "\n".join(f"- {_escaped(line)}" for line in lines)] if lines else []
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def markdown_table(report: Report) -> str:
+    """The table alone, in Markdown, its footnotes below."""
+    table = tabulate(report)
+    notes = [f"{number}. {_escaped(note)}" for number, note in enumerate(table.footnotes, 1)]
+    return "\n\n".join([_markdown_table(table), *(["\n".join(notes)] if notes else [])])
 
 
 def csv_text(report: Report) -> str:

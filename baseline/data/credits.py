@@ -13,7 +13,7 @@ def credits_text() -> str:
     lines = [
         "# Credits",
         "",
-        f"The {len(rows)} photographs in `photos/` are in the public domain or under CC0. `photos/photos.csv` is their table.",
+        f"The {len(rows)} photographs in `photos/` are public domain or CC0; their table is `photos/photos.csv`.",
         "",
         "| photograph | split | author | licence | source |",
         "|---|---|---|---|---|",

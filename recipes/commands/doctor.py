@@ -7,9 +7,7 @@ import re
 import click
 from rich.console import Console
 from rich.table import Table
-
-
-_UNUSED = " (no part of this version uses it yet)"
+from rich.text import Text
 
 
 @click.command()
@@ -24,7 +22,7 @@ def doctor(as_json: bool) -> None:
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, found in rows.items():
-        table.add_row(f"[bold]{name}[/bold]", found)
+        table.add_row(Text(name, style="bold"), Text(found))
     Console().print(table)
 
 
@@ -47,7 +45,7 @@ def _libraries() -> dict[str, str]:
         name = re.split(r"[<>=!~ ]", requirement, maxsplit=1)[0]
         extra = marker.partition("==")[2].strip(" '\"")
         if extra != "dev":
-            found[name] = _version(name) or f"not installed; pip install 'lightsharp[{extra}]'" + _UNUSED
+            found[name] = _version(name) or f"not there, not used yet; pip install 'lightsharp[{extra}]'"
     return found
 
 

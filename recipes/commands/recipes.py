@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from baseline.errors import UserError
 from recipes.listing import LISTS, describe
@@ -18,7 +19,7 @@ def ls(what: str) -> None:
     """List recipes (default), networks, students, datasets, criteria, schemes, runtimes or stages."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, about in describe(what).items():
-        table.add_row(f"[bold]{name}[/bold]", about)
+        table.add_row(Text(name, style="bold"), Text(about))
     Console().print(table)
 
 
