@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baseline.errors import UserError
+
 
 class Restorer(Protocol):
     """N,3,H,W in 0..1 -> the restored N,3,H,W; H and W are multiples of `size_multiple`, or `fixed_size` if given."""
@@ -69,11 +71,25 @@ class NetworkRestorer:
 def restore_any_size(restorer: Restorer, blurred: Tensor) -> Tensor:
     """N,3,H,W of any size -> the same size: padded by reflection to what the restorer takes, and cropped back."""
     height, width = blurred.shape[-2:]
-    multiple = restorer.size_multiple
-    target = restorer.fixed_size or (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
+    target = restorer.fixed_size or (_up_to(restorer.size_multiple, height), _up_to(restorer.size_multiple, width))
     bottom, right = target[0] - height, target[1] - width
     if bottom == 0 and right == 0:
         return restorer(blurred)
     # Reflection needs more pixels than it adds; pictures of a few pixels repeat their border instead.
     mode = "reflect" if bottom < height and right < width else "replicate"
     return restorer(F.pad(blurred, (0, right, 0, bottom), mode=mode))[..., :height, :width]
+
+
+def check_size(size: tuple[int, int], multiple: int) -> None:
+    """A UserError if height or width is not a multiple of what the network takes, or too small to be traced."""
+    right = (_up_to(multiple, size[0]), _up_to(multiple, size[1]))
+    if right != size:
+        raise UserError(
+            f"the size must be multiples of {multiple} from {2 * multiple} on; got {size[0]}x{size[1]}. "
+            f"Take {right[0]}x{right[1]}."
+        )
+
+
+def _up_to(multiple: int, side: int) -> int:
+    """The next multiple; at least two of them, because torch.export takes a side of one for a constant."""
+    return max(2, -(-side // multiple)) * multiple

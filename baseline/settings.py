@@ -3,11 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from baseline.networks.zoo import check_arguments
 
-Share = Annotated[float, Field(gt=0, lt=1)]
+
+def _between_0_and_1(value: Any) -> Any:
+    if isinstance(value, int | float) and not 0 < value < 1:
+        raise ValueError(f"must lie between 0 and 1, such as 0.3; got {value}")
+    return value
+
+
+Share = Annotated[float, BeforeValidator(_between_0_and_1), Field(gt=0, lt=1)]
 """A share of a whole, strictly between 0 and 1."""
 
 
@@ -15,6 +22,11 @@ class Settings(BaseModel):
     """The base of every settings object: immutable, and a key that it does not know is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def starts_anew(self) -> bool:
+        """Whether a stage with these settings makes a network of its own instead of taking what came before."""
+        return False
 
 
 class DataSettings(Settings):
@@ -48,6 +60,11 @@ class TrainSettings(FitSettings):
 
     network: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def starts_anew(self) -> bool:
+        """Whether a network is named."""
+        return self.network is not None
 
     @model_validator(mode="after")
     def _network_takes_its_arguments(self) -> "TrainSettings":

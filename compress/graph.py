@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.fx import GraphModule
 
-from baseline.restorer import Finest, size_multiple_of
+from baseline.restorer import Finest, check_size, size_multiple_of
 
 _LARGEST_SIDE = 16384
 
@@ -13,6 +13,7 @@ _LARGEST_SIDE = 16384
 def deployed_graph(network: nn.Module, example: Tensor) -> GraphModule:
     """The network, traced at the example's N,3,H,W for all multiples of its `size_multiple`, finest output only."""
     multiple = size_multiple_of(network)
+    check_size((example.shape[-2], example.shape[-1]), multiple)
     finest = network if isinstance(network, Finest) else Finest(network)
     module = torch.export.export(finest, (example,), dynamic_shapes=dynamic_sides(multiple)).module()
     if not isinstance(module, GraphModule):

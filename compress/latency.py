@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baseline.restorer import Restorer
+from baseline.restorer import Restorer, check_size
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ def time_in_turn(
     restorers: Mapping[str, Restorer], device: str, settings: LatencySettings, stopwatch: Stopwatch | None = None
 ) -> dict[str, Latency]:
     """Time every restorer on one random picture, a call of each in every round."""
+    for restorer in restorers.values():
+        check_size(settings.size, restorer.size_multiple)
     watch = stopwatch or (cuda_stopwatch if device == "cuda" else cpu_stopwatch)
     generator = torch.Generator().manual_seed(0)
     picture = torch.rand(settings.batch, 3, *settings.size, generator=generator).to(device)

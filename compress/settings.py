@@ -43,6 +43,11 @@ class DistillSettings(FitSettings):
     arguments: dict[str, Any] = Field(default_factory=dict, description="of the student's network, over its defaults")
     teacher_weight: float = Field(default=1.0, gt=0, description="weight of the teacher's outputs as second target")
 
+    @property
+    def starts_anew(self) -> bool:
+        """Whether a student is named."""
+        return self.student is not None
+
     @field_validator("student")
     @classmethod
     def _student_exists(cls, name: str | None) -> str | None:

@@ -67,7 +67,7 @@ def measure_named(names: tuple[str, ...], runtime: str, device: str, settings: L
     taken = time_in_turn(restorers, device, settings)
     return [
         LatencyRow(
-            runtime=runtime_of(Path(name)) if is_deployable(name) else chosen,
+            runtime=runtime_of(Path(name).suffix) if is_deployable(name) else chosen,
             device=device,
             dtype="as built" if is_deployable(name) else dtype_of(artifact_folder(name)),
             threads=taken[name].threads,
@@ -85,7 +85,7 @@ def measure_named(names: tuple[str, ...], runtime: str, device: str, settings: L
 def export_named(name: str, suffix: str, size: tuple[int, int], out: Path) -> dict[str, str]:
     """Write a deployable of a named network; returns what it was built for."""
     wanted = f".{suffix.removeprefix('.')}"
-    runtime = runtime_of(Path(f"file{wanted}"))
+    runtime = runtime_of(wanted)
     if out.suffix != wanted:
         raise UserError(f"--out must end in {wanted}; got {out}.")
     folder = artifact_folder(name)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from baseline.data.datasets import DATASETS
+from baseline.errors import unknown_name
 from baseline.networks.zoo import NETWORKS
 from compress.criteria import CRITERIA
 from compress.quantize import SCHEMES
@@ -31,5 +32,7 @@ LISTS: dict[str, Callable[[], dict[str, str]]] = {
 
 
 def describe(what: str) -> dict[str, str]:
-    """The names of one table, each with a line on what it is."""
+    """The names of one table, each with a line on what it is; a UserError for a table that is not there."""
+    if what not in LISTS:
+        raise unknown_name("list", what, LISTS)
     return LISTS[what]()

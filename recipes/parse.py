@@ -31,7 +31,8 @@ def _explained(error: ValidationError, where: str) -> UserError:
     if first["type"] == "missing":
         return UserError(f"{place} must be given; it is missing.")
     if first["type"] == "value_error":
-        return UserError(f"{place}: {message}.")
+        joint = " " if message.startswith("must") else ": "
+        return UserError(f"{place}{joint}{message}.")
     return UserError(f"{place}: {_lower_first(message)}; got {first['input']!r}.")
 
 

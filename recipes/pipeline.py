@@ -9,6 +9,7 @@ from typing import Any
 
 from baseline.checksum import file_sha256
 from baseline.data.pairs import DataSet
+from compress.runtimes.compiler import build_identity
 from recipes.schema import Step
 from recipes.stages.stage import STAGES, StageInput
 from recipes.store import Store, key_of, library_versions, source_sha256
@@ -28,11 +29,10 @@ class Made:
 class Pipeline:
     """Runs stages against one store, one data set and one root teacher."""
 
-    def __init__(self, store: Store, data: DataSet, teacher: Path | None, machine: dict[str, str], tell: Tell) -> None:
+    def __init__(self, store: Store, data: DataSet, tell: Tell) -> None:
         self.store = store
         self.data = data
-        self.teacher = teacher
-        self.machine = machine
+        self.teacher: Path | None = None
         self.tell = tell
 
     def chain(self, start: Path | None, steps: Iterable[Step], variant: str) -> Made:
@@ -44,6 +44,7 @@ class Pipeline:
 
     def step(self, before: Made, step: Step, variant: str) -> Made:
         """One step, from the store if it was done before."""
+        before = Made(None) if step.settings.starts_anew else before
         identity = self.identity(before.folder, step)
         key = key_of(identity)
         entry = self.store.find(key)
@@ -66,14 +67,14 @@ class Pipeline:
             "settings": step.settings.model_dump(mode="json"),
             "parent": None if parent is None else file_sha256(parent / "model.json"),
             "versions": library_versions(),
-            "sources": source_sha256((*stage.sources, f"recipes/stages/{step.stage}.py")),
+            "sources": source_sha256((*stage.sources, f"recipes/stages/{step.stage}.py", "recipes/stages/wiring.py")),
         }
         if stage.uses_teacher and self.teacher is not None:
             identity["teacher"] = file_sha256(self.teacher / "model.json")
         if stage.uses_data:
             identity["data"] = self.data.manifest
         if stage.depends_on_machine:
-            identity["machine"] = self.machine
+            identity["built_on"] = build_identity()
         return identity
 
     def _work(self, before: Made, step: Step, output: Path, scratch: Path) -> None:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from baseline.artifact import load
 from baseline.data.datasets import open_data
 from baseline.data.pairs import PairSet
 from baseline.data.pictures import write_picture
 from baseline.errors import UserError
 from baseline.evaluate import PictureScore
+from baseline.output import output_folder
 from baseline.progress import console
 from compress.machine import describe_machine
 from compress.runtimes.table import RUNTIMES, file_runtime
@@ -45,12 +47,26 @@ def run_recipe(recipe: Recipe, content: dict[str, Any], name: str, out: Path, co
     """
     store = Store(out.parent / ".store")
     with store.held():
-        out.mkdir(parents=True, exist_ok=True)
-        run = _Run(recipe, name, out, store, command)
+        claim_(out)
         (out / "recipe.yaml").write_text(as_yaml(content))
-        report = run.go()
+        report = _Run(recipe, name, out, store, command).go()
+        drop_stale_variants_(out, {TEACHER, *(variant.name for variant in report.variants)})
         write_report(report, out)
         return report
+
+
+def claim_(out: Path) -> None:
+    """Make the run's folder; a UserError if it holds something that is not a run, which would be mixed up with it."""
+    output_folder(out)
+    if any(out.iterdir()) and not (out / "recipe.yaml").is_file():
+        raise UserError(f"{out} must be empty or a run's folder; it holds other things. Choose another --out.")
+
+
+def drop_stale_variants_(out: Path, names: set[str]) -> None:
+    """Remove the records of variants that the recipe no longer has."""
+    for record in out.glob("variants/*/record.json"):
+        if record.parent.name not in names:
+            shutil.rmtree(record.parent)
 
 
 class _Run:
@@ -89,10 +105,12 @@ class _Run:
         return Report(run=info, teacher=teacher, variants=[records.get(n) or failed[n] for n in self.recipe.variants])
 
     def _make_all(self) -> tuple[dict[str, Finished], dict[str, Variant]]:
-        pipeline = Pipeline(self.store, self.data, None, self.machine, self._tell)
+        pipeline = Pipeline(self.store, self.data, self._tell)
         settings = self.recipe.teacher
         start = None if settings.network is None else artifact_folder(settings.network)
         steps = [] if settings.train is None else [Step(stage="train", settings=settings.train)]
+        if start is not None:
+            load(start)  # A damaged teacher is the user's to mend: it must not look like a failure of every variant.
         finished = {TEACHER: self._finish(pipeline, start, steps, TEACHER)}
         pipeline.teacher = finished[TEACHER].subject.artifact
         failed: dict[str, Variant] = {}

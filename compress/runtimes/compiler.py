@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import subprocess
+
+from compress.machine import describe_machine
 
 
 def missing() -> str | None:
@@ -10,3 +13,13 @@ def missing() -> str | None:
     if shutil.which(name):
         return None
     return f"no C++ compiler ({name}) here; install one: apt-get install g++"
+
+
+def build_identity() -> dict[str, str]:
+    """What the code that is compiled here depends on: processor, instruction set and compiler."""
+    name = os.environ.get("CXX", "g++")
+    version = ""
+    if shutil.which(name):
+        version = subprocess.run([name, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
+    described = describe_machine()
+    return {"compiler": version, **{key: described[key] for key in ("cpu", "cpu_capability", "system")}}

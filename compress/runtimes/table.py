@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from baseline.errors import UserError
+from baseline.errors import UserError, unknown_name
 from baseline.registry import Registry
 
 if TYPE_CHECKING:
@@ -79,17 +79,16 @@ def memory_runtime(name: str) -> MemoryRuntime:
     return cast(MemoryRuntime, importlib.import_module(RUNTIMES[name].module))
 
 
-def runtime_of(path: Path) -> str:
-    """The name of the runtime that a deployable's suffix stands for; a UserError if there is none."""
-    for name in RUNTIMES:
-        if RUNTIMES[name].suffix == path.suffix:
-            return name
-    suffixes = ", ".join(str(RUNTIMES[name].suffix) for name in RUNTIMES if RUNTIMES[name].suffix)
-    raise UserError(f"{path} must be a deployable with one of the suffixes {suffixes}; it has '{path.suffix}'.")
+def runtime_of(suffix: str) -> str:
+    """The name of the runtime whose deployables have a suffix such as `.pt2`; a UserError if there is none."""
+    by_suffix = {str(RUNTIMES[name].suffix): name for name in RUNTIMES if RUNTIMES[name].suffix}
+    if suffix not in by_suffix:
+        raise unknown_name("kind of deployable", suffix, by_suffix)
+    return by_suffix[suffix]
 
 
 def open_deployable(path: Path) -> Restorer:
     """A restorer from a deployable's file. Opening one with compiled code (.pt2) runs that code: trust its source."""
     if not path.is_file():
         raise UserError(f"{path} must be a deployable's file; there is none. Make it with lightsharp export.")
-    return file_runtime(runtime_of(path)).open_file(path)
+    return file_runtime(runtime_of(path.suffix)).open_file(path)

@@ -166,8 +166,8 @@ def restore(inputs: tuple[Path, ...], network: str, out: Path) -> None:
     from recipes.evaluation import open_named
 
     planned = plan_outputs(inputs, out)
-    restorer = open_named(network)
     output_folder(out)
+    restorer = open_named(network)
     failed = 0
     for done in restore_files(restorer, planned):
         failed += done.error is not None

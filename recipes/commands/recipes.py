@@ -9,14 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from baseline.errors import UserError
-from recipes.listing import LISTS, describe
+from recipes.listing import describe
 from recipes.schema import read_recipe, recipe_json_schema, recipe_path
 
 
 @click.command()
-@click.argument("what", default="recipes", type=click.Choice(sorted(LISTS)))
+@click.argument("what", default="recipes")
 def ls(what: str) -> None:
-    """List recipes (default), networks, students, datasets, criteria, schemes, runtimes or stages."""
+    """List WHAT: recipes (default), networks, students, datasets, criteria, schemes, runtimes or stages."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, about in describe(what).items():
         table.add_row(Text(name, style="bold"), Text(about))

@@ -9,7 +9,6 @@ import click
 from rich.console import Console
 
 from baseline.errors import UserError
-from baseline.output import output_folder
 from recipes.expectations import unmet
 from recipes.parse import parse_yaml
 from recipes.schema import Recipe, check_recipe, read_recipe
@@ -92,7 +91,6 @@ def _recipe_of(folder: Path) -> Path:
 def _run_and_show(recipe: Recipe, content: dict[str, Any], name: str, out: Path) -> None:
     from recipes.runner import run_recipe
 
-    output_folder(out)
     command = shlex.join(["lightsharp", *sys.argv[1:]])
     finished = run_recipe(recipe, content, name, out, command)
     _show(finished, out)
