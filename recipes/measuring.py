@@ -103,7 +103,7 @@ def how_scored(subject: Subject) -> str:
     """What a subject is scored as, in words."""
     if subject.artifact is None:
         return "as it is"
-    return next((f"scored as its {runtime} file" for runtime in subject.files), "scored in memory (eager), no file")
+    return next((f"as its {runtime} file" for runtime in subject.files), "in memory (eager), no file")
 
 
 def cost_cached(store: Store, artifact: Path, size: tuple[int, int]) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def _quality_metrics(subject: Subject, scores: list[PictureScore], reference: Re
     groups = [s.group for s in scores]
     values = [s.psnr_db for s in scores]
     losses = [t.psnr_db - s.psnr_db for t, s in zip(reference.teacher, scores, strict=True)]
-    conditions = f"{len(scores)} test pairs, {how_scored(subject)}"
+    conditions = f"{len(scores)} test pairs, scored {how_scored(subject)}"
     psnr = METRICS["psnr_db"].measured(_mean(values), conditions, bootstrap_interval(values, groups))
     ssim = METRICS["ssim"].measured(_mean([s.ssim for s in scores]), conditions)
     metrics = {"psnr_db": psnr, "ssim": ssim}
