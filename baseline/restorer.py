@@ -1,5 +1,6 @@
 """Restorers: whatever can be asked to restore, be it a network in memory or an opened file."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -55,17 +56,24 @@ class NetworkRestorer:
     """A network in memory as a restorer, run without gradients on the device where its weights are."""
 
     fixed_size: tuple[int, int] | None = None
-    max_batch: int | None = None
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self.size_multiple = size_multiple_of(network)
+        self.max_batch: int | None = getattr(network, "max_batch", None)
 
     @torch.inference_mode()
     def __call__(self, blurred: Tensor) -> Tensor:
         first = next(self.network.parameters(), None)
         moved = blurred if first is None else blurred.to(first.device)
-        return outputs_of(self.network, moved)[-1]
+        return in_batches(lambda part: outputs_of(self.network, part)[-1], moved, self.max_batch)
+
+
+def in_batches(run: Callable[[Tensor], Tensor], pictures: Tensor, max_batch: int | None) -> Tensor:
+    """The result for N,3,H,W from something that takes at most so many pictures at once."""
+    if max_batch is None or len(pictures) <= max_batch:
+        return run(pictures)
+    return torch.cat([run(part) for part in torch.split(pictures, max_batch)])
 
 
 def restore_any_size(restorer: Restorer, blurred: Tensor) -> Tensor:

@@ -51,7 +51,6 @@ def fit(
     `folder` keeps the checkpoint: a training that was killed goes on from its last one, with the same result as one
     that was not. A UserError if the loss stops being finite.
     """
-    torch.manual_seed(settings.seed)
     accelerator = Accelerator(dataloader_config=DataLoaderConfiguration(split_batches=True))
     run = _Run(network, settings, folder, accelerator)
     loader = accelerator.prepare(batches(source, settings, run.step))
@@ -66,8 +65,7 @@ def fit(
                 network.train()
             if run.step % settings.checkpoint_every == 0 and run.step < settings.steps:
                 run.save()
-    if accelerator.is_main_process:
-        run.save()
+    run.save()
     network.load_state_dict(run.average.module.state_dict())
     network.eval()
     return FitReport(run.step, run.seconds / 60, run.curve)
@@ -99,11 +97,13 @@ class _Run:
         self.network = network
         if self.checkpoint.exists():
             self._restore()
+        self._seconds_before, self._started = self.seconds, time.monotonic()
         self.wrapped = accelerator.prepare(network)
 
     def advance(self, batch: Any, loss: Loss) -> dict[str, Tensor]:
         """One step on one batch; returns the loss terms."""
-        start = time.monotonic()
+        # Dropout draws from a generator seeded by the step, so that a resumed training draws what a whole one would.
+        torch.manual_seed(self.settings.seed + self.step)
         blurred = batch.blurred.contiguous(memory_format=torch.channels_last)
         device_type = self.accelerator.device.type
         with torch.autocast(device_type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
@@ -122,7 +122,7 @@ class _Run:
         self.optimizer.zero_grad()
         self.average.update_parameters(self.network)
         self.step += 1
-        self.seconds += time.monotonic() - start
+        self.seconds = self._seconds_before + time.monotonic() - self._started
         return {name: term.detach() for name, term in terms.items()}
 
     def log(self, terms: dict[str, Tensor]) -> None:
@@ -131,7 +131,9 @@ class _Run:
             self.curve.append({"step": self.step, **{name: term.item() for name, term in terms.items()}})
 
     def save(self) -> None:
-        """Write the checkpoint; it appears whole or not at all."""
+        """Write the checkpoint, in the main process only; it appears whole or not at all."""
+        if not self.accelerator.is_main_process:
+            return
         state = {
             "step": self.step,
             "seconds": self.seconds,
@@ -140,7 +142,6 @@ class _Run:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "random": torch.get_rng_state(),
         }
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         beside = self.checkpoint.with_suffix(".part")
@@ -154,7 +155,6 @@ class _Run:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["random"].cpu())
 
 
 def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:

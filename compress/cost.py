@@ -1,7 +1,10 @@
 """What a network costs before any clock is read: parameters and multiply-adds of what is deployed."""
 
+import copy
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from fvcore.nn import FlopCountAnalysis
@@ -10,6 +13,16 @@ from torch.fx import GraphModule
 
 from baseline.restorer import Finest, outputs_of, size_multiple_of
 from compress.graph import used_bytes
+
+_NO_MULTIPLY_ADDS = (
+    "aten::upsample_nearest2d",
+    "aten::upsample_bilinear2d",
+    "aten::adaptive_avg_pool2d",
+    "aten::batch_norm",
+    "aten::group_norm",
+    "aten::layer_norm",
+)
+"""Operators for which fvcore counts something other than multiply-adds, such as one for each output element."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +50,20 @@ def count_macs(network: nn.Module, size: tuple[int, int] = (256, 256)) -> tuple[
     example = torch.zeros(1, 3, *size, device=next(network.parameters()).device)
     analysis = FlopCountAnalysis(Finest(network), example)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    uncounted: Counter[str] = Counter()
+    analysis.set_op_handle(**{name: _uncounted(name, uncounted) for name in _NO_MULTIPLY_ADDS})
     with torch.no_grad():
         macs = int(analysis.total())
-    uncounted: Counter[str] = analysis.unsupported_ops()
+    uncounted += analysis.unsupported_ops()
     return macs, dict(uncounted)
+
+
+def _uncounted(name: str, uncounted: Counter[str]) -> Callable[[list[Any], list[Any]], int]:
+    def note(_inputs: list[Any], _outputs: list[Any]) -> int:
+        uncounted[name] += 1
+        return 0
+
+    return note
 
 
 def weight_bytes(opened: nn.Module, params: int) -> int:
@@ -57,10 +80,11 @@ def parameters(network: nn.Module) -> int:
 
 def deployed_params(network: nn.Module) -> int:
     """The number of parameters that the finest output depends on."""
-    own = [p for p in network.parameters() if p.requires_grad]
+    whole = copy.deepcopy(network).requires_grad_(True)
+    own = list(whole.parameters())
     side = 16 * size_multiple_of(network)
     example = torch.rand(1, 3, side, side, device=own[0].device)
     with torch.enable_grad():
-        finest = outputs_of(network, example)[-1]
+        finest = outputs_of(whole, example)[-1]
         used = torch.autograd.grad(finest.sum(), own, allow_unused=True)
     return sum(p.numel() for p, gradient in zip(own, used, strict=True) if gradient is not None)

@@ -21,13 +21,14 @@ def deployed_graph(network: nn.Module, example: Tensor) -> GraphModule:
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
-    set_size_multiple_(module, multiple)
+    state_limits_(module, multiple)
     return module
 
 
-def set_size_multiple_(module: GraphModule, multiple: int) -> None:
-    """Let a graph state what its input's sides must be multiples of, as networks do."""
+def state_limits_(module: GraphModule, multiple: int) -> None:
+    """Let a graph state what its input's sides must be multiples of, as networks do, and that it takes one picture."""
     module.__dict__["size_multiple"] = multiple
+    module.__dict__["max_batch"] = 1
 
 
 def dynamic_sides(multiple: int) -> tuple[dict[int, object]]:

@@ -15,7 +15,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  
 from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86  # noqa: E402
 
 from baseline.restorer import size_multiple_of  # noqa: E402
-from compress.graph import deployed_graph, set_size_multiple_  # noqa: E402
+from compress.graph import deployed_graph, state_limits_  # noqa: E402
 
 _TRACED_SIDE = 64
 _CONVOLUTIONS = ("conv2d", "conv_transpose2d", "convolution")
@@ -26,7 +26,7 @@ def prepare(network: nn.Module) -> GraphModule:
     graph = deployed_graph(network.eval(), torch.zeros(1, 3, _TRACED_SIDE, _TRACED_SIDE))
     quantizer = x86.X86InductorQuantizer().set_global(x86.get_default_x86_inductor_quantization_config())
     prepared: GraphModule = prepare_pt2e(graph, quantizer)
-    set_size_multiple_(prepared, size_multiple_of(network))
+    state_limits_(prepared, size_multiple_of(network))
     return prepared
 
 
@@ -41,7 +41,7 @@ def convert(prepared: GraphModule) -> GraphModule:
     """The quantized network. It consumes the prepared one."""
     multiple = size_multiple_of(prepared)
     converted: GraphModule = convert_pt2e(prepared)
-    set_size_multiple_(converted, multiple)
+    state_limits_(converted, multiple)
     return converted
 
 

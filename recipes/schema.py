@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from baseline.data.datasets import DATASETS
 from baseline.errors import UserError, unknown_name
 from baseline.measurement import METRICS
 from baseline.settings import DataSettings, Settings, TrainSettings
@@ -32,8 +33,8 @@ class MeasureSettings(Settings):
     """What is timed and counted, and where. `auto`: every device there is; aoti on a CPU, inductor on CUDA."""
 
     size: tuple[int, int] = (256, 256)
-    runtimes: list[str] = Field(default=["auto"])
-    devices: list[str] = Field(default=["auto"])
+    runtimes: list[str] = Field(default=["auto"], min_length=1)
+    devices: list[str] = Field(default=["auto"], min_length=1)
     threads: int | None = Field(default=None, gt=0)
     rounds: int = Field(default=20, gt=0)
     pictures: int | None = Field(default=None, gt=0, description="test pictures to score; none: all")
@@ -187,6 +188,7 @@ def _check_names(recipe: Recipe, where: str) -> None:
         raise UserError(
             f"{where}.teacher must hold either network or train; it holds {'both' if teacher.network else 'neither'}."
         )
+    DATASETS[recipe.data.name]
     for runtime in recipe.measure.runtimes:
         if runtime != "auto":
             RUNTIMES[runtime]

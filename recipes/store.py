@@ -28,10 +28,9 @@ class Store:
     def find(self, key: str) -> Path | None:
         """The finished entry of a key; None if there is none or if a file of it is damaged (it is then removed)."""
         entry = self.folder / key
-        if not (entry / _ENTRY).is_file():
+        if not entry.exists():
             return None
-        checksums: dict[str, str] = json.loads((entry / _ENTRY).read_text())["files"]
-        if all((entry / name).is_file() and file_sha256(entry / name) == sha for name, sha in checksums.items()):
+        if _is_whole(entry):
             return entry
         shutil.rmtree(entry)
         return None
@@ -90,6 +89,14 @@ def source_sha256(sources: tuple[str, ...]) -> str:
 def library_versions() -> dict[str, str]:
     """The versions of the libraries that results depend on."""
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def _is_whole(entry: Path) -> bool:
+    try:
+        checksums: dict[str, str] = json.loads((entry / _ENTRY).read_text())["files"]
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return all((entry / name).is_file() and file_sha256(entry / name) == sha for name, sha in checksums.items())
 
 
 def _sync(path: Path) -> None:

@@ -140,8 +140,7 @@ def crop_corner(rng: np.random.Generator, picture: Picture, side: int, name: str
 
 def match_files(blurred_folder: Path, sharp_folder: Path, group: str | None = None) -> list[PairFiles]:
     """Pairs of equal names from two folders; a UserError names the first file without a partner."""
-    blurred = {p.stem: p for p in list_pictures(blurred_folder)}
-    sharp = {p.stem: p for p in list_pictures(sharp_folder)}
+    blurred, sharp = _by_stem(blurred_folder), _by_stem(sharp_folder)
     for stem in sorted(blurred.keys() ^ sharp.keys()):
         alone, missing_in = (blurred[stem], sharp_folder) if stem in blurred else (sharp[stem], blurred_folder)
         raise UserError(f"{alone} must have a partner of the same name in {missing_in}; there is none.")
@@ -151,6 +150,16 @@ def match_files(blurred_folder: Path, sharp_folder: Path, group: str | None = No
         PairFiles(f"{group}/{stem}" if group else stem, group or stem, blurred[stem], sharp[stem])
         for stem in sorted(blurred)
     ]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by name without suffix; a UserError if two have the same."""
+    found: dict[str, Path] = {}
+    for path in list_pictures(folder):
+        if path.stem in found:
+            raise UserError(f"{path} must have a name of its own; {found[path.stem].name} is beside it. Rename one.")
+        found[path.stem] = path
+    return found
 
 
 def file_manifest(files: Sequence[PairFiles]) -> list[list[Any]]:

@@ -20,14 +20,21 @@ def read_picture(path: Path) -> Picture:
     try:
         with Image.open(path) as image:
             image.load()
-            if image.mode.startswith(("I", "F")):
-                raise UserError(f"{path} must have 8 bits a channel; it is {image.mode}. Convert it first.")
+            if image.mode.startswith(("I", "F")) or _is_deep_png(path):
+                raise UserError(f"{path} must have 8 bits a channel; it has more. Convert it first.")
             upright = ImageOps.exif_transpose(image)
             return np.array(upright.convert("RGB"), dtype=np.uint8)
     except FileNotFoundError:
         raise UserError(f"{path} must be a picture; there is no such file.") from None
     except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} must be a readable picture; {error}. Remove or replace the file.") from None
+
+
+def _is_deep_png(path: Path) -> bool:
+    """Whether a PNG has 16 bits a channel, which Pillow cuts to 8 without a word where there is colour."""
+    with path.open("rb") as file:
+        head = file.read(25)
+    return head.startswith(b"\x89PNG") and head[24] == 16
 
 
 def write_picture(picture: Picture, path: Path) -> None:

@@ -17,11 +17,12 @@ import torch._inductor
 from torch import Tensor, nn
 
 from baseline.errors import UserError
-from baseline.restorer import size_multiple_of
+from baseline.restorer import in_batches, size_multiple_of
 from compress.graph import deployed_graph, dynamic_sides
 from compress.runtimes import compiler
 
 _NOTE = "lightsharp.json"
+_NOTE_KEYS = ("size_multiple", "torch", "machine", "instruction_set")
 _INSTRUCTION_SETS: dict[str, Callable[[], bool]] = {
     "AVX2": torch.cpu._is_avx2_supported,
     "AVX512": torch.cpu._is_avx512_supported,
@@ -71,7 +72,7 @@ class AotiRestorer:
 
     @torch.inference_mode()
     def __call__(self, blurred: Tensor) -> Tensor:
-        return torch.cat([self._run(blurred[i : i + 1]) for i in range(len(blurred))])
+        return in_batches(self._run, blurred, self.max_batch)
 
 
 def open_file(path: Path) -> AotiRestorer:
@@ -84,9 +85,9 @@ def read_note(path: Path) -> dict[str, str]:
     try:
         with zipfile.ZipFile(path) as archive:
             name = next(n for n in archive.namelist() if n.endswith(_NOTE))
-            note: dict[str, str] = json.loads(archive.read(name))
-            return note
-    except (zipfile.BadZipFile, StopIteration, json.JSONDecodeError):
+            note = json.loads(archive.read(name))
+            return {key: str(note[key]) for key in _NOTE_KEYS}
+    except (zipfile.BadZipFile, StopIteration, json.JSONDecodeError, KeyError):
         raise UserError(
             f"{path} must be a .pt2 that lightsharp wrote; it is damaged or foreign. Make it with lightsharp export."
         ) from None

@@ -1,0 +1,144 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from baseline.data.pictures import Picture, read_picture, write_picture
+from baseline.errors import UserError
+from baseline.evaluate import Unchanged
+from baseline.restore import plan_outputs, restore_files
+from baseline.restorer import Finest, NetworkRestorer, restore_any_size
+
+Noise = Callable[..., Picture]
+
+
+class Asking:
+    """A restorer that returns its input and remembers the sizes it was given."""
+
+    max_batch: int | None = None
+
+    def __init__(self, size_multiple: int, fixed_size: tuple[int, int] | None = None) -> None:
+        self.size_multiple = size_multiple
+        self.fixed_size = fixed_size
+        self.asked: list[tuple[int, ...]] = []
+
+    def __call__(self, blurred: Tensor) -> Tensor:
+        self.asked.append(tuple(blurred.shape[-2:]))
+        return blurred
+
+
+@pytest.mark.parametrize(
+    ("size", "multiple", "asked"),
+    [
+        ((1, 1), 4, (8, 8)),
+        ((5, 3), 4, (8, 8)),
+        ((101, 203), 4, (104, 204)),
+        ((64, 32), 4, (64, 32)),
+        ((7, 9), 1, (7, 9)),
+    ],
+)
+def test_any_size_goes_in_padded_and_comes_out_as_it_was(
+    size: tuple[int, int], multiple: int, asked: tuple[int, int]
+) -> None:
+    picture = torch.rand(1, 3, *size)
+    restorer = Asking(multiple)
+    assert torch.equal(restore_any_size(restorer, picture), picture)
+    assert restorer.asked == [asked]
+
+
+def test_a_fixed_size_is_padded_to() -> None:
+    restorer = Asking(4, fixed_size=(64, 96))
+    assert restore_any_size(restorer, torch.rand(1, 3, 50, 90)).shape == (1, 3, 50, 90)
+    assert restorer.asked == [(64, 96)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (101, 203)])
+def test_a_network_keeps_any_size(tiny: Callable[..., nn.Module], size: tuple[int, int]) -> None:
+    restored = restore_any_size(NetworkRestorer(tiny()), torch.rand(2, 3, *size))
+    assert restored.shape == (2, 3, *size)
+    assert restored.isfinite().all()
+
+
+def test_padding_reflects(tiny: Callable[..., nn.Module]) -> None:
+    network = tiny()
+    picture = torch.rand(1, 3, 14, 16)
+    reflected = torch.cat([picture, picture[..., 12:13, :], picture[..., 11:12, :]], dim=-2)
+    with torch.no_grad():
+        expected = network(reflected)[-1][..., :14, :]
+    torch.testing.assert_close(restore_any_size(NetworkRestorer(network), picture), expected)
+
+
+def test_the_finest_output_is_the_answer(tiny: Callable[..., nn.Module]) -> None:
+    network = tiny()
+    picture = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(Finest(network)(picture), network(picture)[2])
+    assert Finest(network).size_multiple == 4
+
+
+def test_folders_keep_their_structure(tmp_path: Path, noise: Noise) -> None:
+    inside = tmp_path / "in"
+    for name in ("a.png", "深い/b.jpg", "deep/er/c.PNG"):
+        (inside / name).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(noise(), inside / name)
+    (inside / "notes.txt").write_text("no picture")
+    out = tmp_path / "out"
+    planned = dict(plan_outputs([inside], out))
+    assert planned == {inside / name: out / name for name in ("a.png", "深い/b.jpg", "deep/er/c.PNG")}
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "out", "said"),
+    [
+        (["nothing.png"], "out", "nothing.png must be a picture or a folder of pictures; there is none."),
+        (["empty"], "out", "empty must hold pictures; it holds none."),
+        (["a/x.png", "b/x.png"], "out", "outputs must have different names;"),
+        (["a"], "a", "--out must not be the folder of the inputs;"),
+    ],
+)
+def test_a_plan_that_cannot_work_is_refused(
+    tmp_path: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch, inputs: list[str], out: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b", "empty"):
+        Path(folder).mkdir()
+    write_picture(noise(), Path("a/x.png"))
+    write_picture(noise(), Path("b/x.png"))
+    with pytest.raises(UserError) as error:
+        plan_outputs([Path(given) for given in inputs], Path(out))
+    assert str(error.value).startswith(said)
+
+
+def test_a_bad_file_does_not_stop_the_others(tmp_path: Path, noise: Noise) -> None:
+    inside = tmp_path / "in"
+    inside.mkdir()
+    for name in ("a.png", "c.png"):
+        write_picture(noise(5, 3), inside / name)
+    (inside / "b.png").write_bytes((inside / "a.png").read_bytes()[:60])
+    done = list(restore_files(Unchanged(), plan_outputs([inside], tmp_path / "out")))
+    assert [one.error is None for one in done] == [True, False, True]
+    assert str(inside / "b.png") in str(done[1].error)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+    assert np.array_equal(read_picture(tmp_path / "out/c.png"), noise(5, 3))
+
+
+def test_nothing_is_half_written(tmp_path: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Image.Image.save
+
+    def full_disk(image: Image.Image, path: Path, **settings: object) -> None:
+        whole(image, path, **settings)
+        path.write_bytes(path.read_bytes()[:20])
+        raise OSError("no space left on device")
+
+    (tmp_path / "in").mkdir()
+    write_picture(noise(), tmp_path / "in/a.png")
+    planned = plan_outputs([tmp_path / "in"], tmp_path / "out")
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        list(restore_files(Unchanged(), planned))
+    assert [p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")] == []

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from baseline.errors import UserError
+from baseline.networks.zoo import build
+from baseline.registry import Registry
+
+MODULE = """
+from torch import nn
+
+def make(channels=4):
+    return nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, 3, 3, padding=1))
+
+number = 5
+"""
+
+
+@pytest.fixture
+def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "users_zoo.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "users_zoo"
+
+
+def test_a_users_factory_is_built_with_its_arguments(users_module: str) -> None:
+    network = build(f"{users_module}:make", {"channels": 5})
+    assert network(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+    assert network[0].out_channels == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_module:make", "No module named 'no_such_module'. Start lightsharp from the folder"),
+        ("users_zoo:mke", "has no attribute 'mke'"),
+        ("users_zoo:number", "must name a function or class; it is a int"),
+        ("mimo-unte", "no network 'mimo-unte'. Did you mean 'mimo-unet'? Known: mimo-unet, mimo-unet-plus."),
+    ],
+)
+def test_a_network_that_cannot_be_found_says_why(users_module: str, name: str, said: str) -> None:
+    with pytest.raises(UserError, match="network") as error:
+        build(name, {})
+    assert said in str(error.value)
+
+
+def test_a_name_is_registered_once() -> None:
+    table: Registry[int] = Registry("number")
+    table.register("one")(1)
+    with pytest.raises(ValueError, match="number 'one' is registered twice"):
+        table.register("one")(2)
+    with pytest.raises(UserError, match=r"^no number 'xyzzy'\. Known: one\.$"):
+        table["xyzzy"]

@@ -1,0 +1,165 @@
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from baseline.artifact import load
+from baseline.errors import UserError
+from baseline.restorer import Finest
+from compress.quantize import open_artifact
+from compress.runtimes import aoti, inductor
+from compress.runtimes.table import RUNTIMES, check_file_runtime, memory_runtime, open_deployable
+
+
+@torch.no_grad()
+def run(network: nn.Module, picture: Tensor) -> Tensor:
+    return network(picture)
+
+
+@pytest.mark.parametrize("size", [(1, 64, 64), (2, 96, 128)])
+def test_a_float_file_is_the_network_at_any_size(
+    float_pt2: Path, float_folder: Path, photo_tensor: Tensor, size: tuple[int, int, int]
+) -> None:
+    picture = photo_tensor[..., : size[1], : size[2]].repeat(size[0], 1, 1, 1)
+    opened = open_deployable(float_pt2)
+    assert (opened.size_multiple, opened.fixed_size, opened.max_batch) == (4, None, 1)
+    expected = run(Finest(load(float_folder).network), picture)
+    torch.testing.assert_close(opened(picture), expected, atol=1e-5, rtol=0)
+
+
+def test_an_int8_file_is_the_converted_network(int8_pt2: Path, int8_folder: Path, photo_tensor: Tensor) -> None:
+    opened = open_deployable(int8_pt2)
+    # A step of 8 bits may fall the other way: measured 0.0023 at most on the full network.
+    difference = (opened(photo_tensor) - run(open_artifact(int8_folder), photo_tensor)).abs()
+    assert difference.max() < 0.01
+    assert difference.mean() < 5e-4
+
+
+def test_a_file_is_stripped_and_says_what_it_was_built_for(float_pt2: Path) -> None:
+    with zipfile.ZipFile(float_pt2) as archive:
+        names = archive.namelist()
+        libraries = [archive.read(name) for name in names if name.endswith(".so")]
+    assert not [name for name in names if name.endswith(".cpp")]
+    assert libraries
+    assert all(b".debug_info" not in library and b".symtab" not in library for library in libraries)
+    note = aoti.read_note(float_pt2)
+    assert note["torch"] == torch.__version__
+    assert note["size_multiple"] == "4"
+    assert {"machine", "instruction_set"} < set(note)
+    assert [p.name for p in float_pt2.parent.iterdir()] == ["float.pt2"]
+
+
+def with_note(path: Path, target: Path, **values: str) -> Path:
+    """A copy of a file that states something else."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as changed:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith("lightsharp.json"):
+                content = json.dumps(json.loads(content) | values).encode()
+            changed.writestr(name, content)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("note", "said"),
+    [
+        ({"torch": "2.5.1"}, f"must be built for torch {torch.__version__}; it is for 2.5.1. Rebuild it: lightsharp"),
+        ({"machine": "riscv64"}, "and riscv64 is missing here. Rebuild it on this machine: lightsharp export"),
+        ({"instruction_set": "AVX512 AMX_TILE"}, "AVX512 AMX_TILE, and AMX_TILE is missing here. Rebuild it"),
+    ],
+)
+def test_a_file_for_another_machine_is_refused(
+    float_pt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: dict[str, str], said: str
+) -> None:
+    there = note.get("instruction_set") is None
+    monkeypatch.setitem(aoti._INSTRUCTION_SETS, "AMX_TILE", lambda: there)
+    path = with_note(float_pt2, tmp_path / "other.pt2", **note)
+    with pytest.raises(UserError) as error:
+        open_deployable(path)
+    assert str(error.value).startswith(str(path))
+    assert said in str(error.value)
+
+
+def truncated(path: Path, target: Path) -> None:
+    target.write_bytes(path.read_bytes()[:-5000])
+
+
+def foreign(path: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("model/data.txt", "hello")
+
+
+def note_without_content(path: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("model/extra/lightsharp.json", "{}")
+
+
+def no_archive(path: Path, target: Path) -> None:
+    target.write_text("hello")
+
+
+@pytest.mark.parametrize("damage", [truncated, foreign, note_without_content, no_archive])
+def test_a_damaged_or_foreign_file_is_refused(
+    float_pt2: Path, tmp_path: Path, damage: Callable[[Path, Path], None]
+) -> None:
+    path = tmp_path / "bad.pt2"
+    damage(float_pt2, path)
+    with pytest.raises(UserError) as error:
+        open_deployable(path)
+    assert str(error.value) == (
+        f"{path} must be a .pt2 that lightsharp wrote; it is damaged or foreign. Make it with lightsharp export."
+    )
+
+
+def test_a_compiler_that_is_missing_is_named(
+    float_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "/nonexistent/g++")
+    reason = "no C++ compiler (/nonexistent/g++) here; install one: apt-get install g++"
+    assert aoti.unavailable("cpu") == inductor.unavailable("cpu") == reason
+    with pytest.raises(UserError) as error:
+        aoti.export(open_artifact(float_folder), tmp_path / "x.pt2", (64, 64))
+    assert str(error.value) == f"exporting to .pt2 must have a C++ compiler; {reason}."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pt2_files_are_for_cpus() -> None:
+    assert aoti.unavailable("cpu") is None
+    assert "use runtime inductor on CUDA" in str(aoti.unavailable("cuda"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("name", ["eager", "inductor"])
+def test_a_gpu_that_is_missing_is_named(name: str) -> None:
+    assert memory_runtime(name).unavailable("cuda") == "no CUDA device here"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model.onnx", "no kind of deployable '.onnx'. Known: .pt2."),
+        ("gone.pt2", "gone.pt2 must be a deployable's file; there is none. Make it with lightsharp export."),
+    ],
+)
+def test_a_file_that_no_runtime_opens_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    with pytest.raises(UserError) as error:
+        open_deployable(tmp_path / name)
+    assert str(error.value).endswith(said)
+
+
+def test_runtimes_without_files_are_refused_for_export() -> None:
+    with pytest.raises(UserError, match="runtime 'eager' must be one that has files; it has none"):
+        check_file_runtime("eager")
+    assert {name: RUNTIMES[name].suffix for name in RUNTIMES} == {"aoti": ".pt2", "eager": None, "inductor": None}
+
+
+def test_eager_is_the_network(tiny: Callable[..., nn.Module]) -> None:
+    picture = torch.rand(2, 3, 32, 32)
+    expected = run(Finest(tiny()), picture)
+    restored = memory_runtime("eager").wrap(Finest(tiny()), "cpu")(picture)
+    torch.testing.assert_close(restored, expected, atol=1e-6, rtol=0)

@@ -1,0 +1,82 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from baseline.data.loader import Batch
+from baseline.losses import supervised
+from baseline.networks.zoo import build
+from compress.cost import parameters
+from compress.distill import distillation
+from compress.students import STUDENTS, student_plan
+
+
+class Adds(nn.Module):
+    """Outputs that are the input plus a number, at one scale or, by nearest neighbour, at three."""
+
+    def __init__(self, number: float, scales: int) -> None:
+        super().__init__()
+        self.number = number
+        self.scales = scales
+
+    def forward(self, image: Tensor) -> list[Tensor] | Tensor:
+        outputs = [image[..., :: 2**i, :: 2**i] + self.number for i in reversed(range(self.scales))]
+        return outputs if self.scales > 1 else outputs[0]
+
+
+def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it(tiny: Callable[..., nn.Module]) -> None:
+    image = torch.rand(1, 3, 16, 16)
+    batch = Batch(image, torch.rand(1, 3, 16, 16))
+    terms = distillation(tiny(), supervised(0.1), 1.0, 0.1)(tiny()(image), batch)
+    assert set(terms) == {"l1", "frequency", "teacher_l1", "teacher_frequency"}
+    assert terms["teacher_l1"].item() == terms["teacher_frequency"].item() == 0
+    assert terms["l1"].item() == supervised(0.1)(tiny()(image), batch)["l1"].item() > 0
+
+
+@pytest.mark.parametrize(("student_scales", "teacher_scales"), [(3, 3), (1, 3), (3, 1), (1, 1)])
+def test_terms_are_the_weighted_distance_at_every_scale_of_the_student(
+    student_scales: int, teacher_scales: int
+) -> None:
+    image = torch.full((2, 3, 16, 16), 0.25)
+    batch = Batch(image, torch.zeros_like(image))
+    outputs = Adds(0.5, student_scales)(image)
+    loss = distillation(Adds(0.1, teacher_scales), supervised(0.0), teacher_weight=2.0, frequency_weight=0.1)
+    terms = loss([outputs] if isinstance(outputs, Tensor) else outputs, batch)
+    assert terms["l1"].item() == pytest.approx(student_scales * 0.75)
+    assert terms["teacher_l1"].item() == pytest.approx(2 * student_scales * 0.4)
+    # The Fourier transform of a constant has one entry among 2 x pixels numbers: half the constant in the mean.
+    assert terms["teacher_frequency"].item() == pytest.approx(2 * 0.1 * student_scales * 0.4 / 2, rel=1e-5)
+
+
+def test_the_teacher_is_not_taught(tiny: Callable[..., nn.Module]) -> None:
+    teacher, student = tiny(), tiny(seed=1)
+    image = torch.rand(1, 3, 16, 16)
+    terms = distillation(teacher.train(), supervised(0.1), 1.0, 0.1)(student(image), Batch(image, image))
+    sum(terms.values()).backward()
+    assert not teacher.training
+    assert all(p.grad is None for p in teacher.parameters())
+    assert student.head.weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("student", "least", "most"),
+    [
+        ("mimo-unet-narrow", 0.2, 0.4),  # the article: distillation 20 to 40% fewer parameters
+        ("mimo-unet-ds", 0.6, 0.9),  # depthwise-separable convolutions 60 to 70%
+    ],
+)
+@pytest.mark.parametrize("teacher", [{}, {"width": 16, "num_blocks": 4}])
+def test_students_are_smaller_than_their_teacher(
+    student: str, least: float, most: float, teacher: dict[str, int]
+) -> None:
+    cut = 1 - parameters(build(*student_plan(student, teacher, {}))) / parameters(build("mimo-unet", teacher))
+    assert least < cut < most
+
+
+def test_every_student_can_be_resized() -> None:
+    for name in STUDENTS:
+        architecture, arguments = student_plan(name, {}, {"width": 8, "num_blocks": 1})
+        assert (arguments["width"], arguments["num_blocks"]) == (8, 1)
+        assert build(architecture, arguments)(torch.rand(1, 3, 16, 16))[-1].shape == (1, 3, 16, 16)
+    assert student_plan("my.module:make", {"width": 32}, {"depth": 3}) == ("my.module:make", {"depth": 3})

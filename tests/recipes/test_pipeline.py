@@ -1,0 +1,156 @@
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from baseline.data import photos
+from baseline.data.pairs import DataSet, PairSet
+from baseline.data.pictures import list_pictures
+from baseline.errors import UserError
+from baseline.settings import Settings
+from compress.settings import QuantizeSettings
+from recipes.pipeline import Pipeline
+from recipes.schema import parse_step
+from recipes.stages.quantize import calibration_crops
+from recipes.stages.stage import STAGES, StageInput, StageOutcome
+from recipes.store import Store, source_sha256
+
+CHAIN = [{"prune": {"ratio": 0.3}}, {"train": {"steps": 5}}, {"quantize": {"scheme": "int8"}}, {"export": {}}]
+
+
+@dataclass
+class Stand:
+    """A pipeline whose stages only write down that they ran, and fail when told to."""
+
+    folder: Path
+    patch: pytest.MonkeyPatch
+    ran: list[str] = field(default_factory=list)
+    fails: str = ""
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def stage(self, name: str) -> Callable[[StageInput, Settings], StageOutcome]:
+        def run(given: StageInput, settings: Settings) -> StageOutcome:
+            self.ran.append(name)
+            parent = None if given.parent is None else (given.parent / "model.json").read_text()
+            (given.output / "model.json").write_text(json.dumps([name, settings.model_dump(mode="json"), parent]))
+            if name == self.fails:
+                raise RuntimeError("killed")
+            return StageOutcome(steps=1, details={"name": name})
+
+        return run
+
+    def keys(self, chain: list[dict[str, Any]], **given: Any) -> dict[str, str]:
+        """Run a chain; the key of each of its stages."""
+        teacher = self.folder / given.get("teacher", "teacher")
+        teacher.mkdir(exist_ok=True)
+        (teacher / "model.json").write_text(f'"{teacher.name}"')
+        data = DataSet("x", PairSet({}), manifest={"version": given.get("data", 1)})
+        pipeline = Pipeline(Store(self.folder / ".store"), data, self.events.append)
+        pipeline.teacher = teacher
+        self.patch.setattr("recipes.pipeline.build_identity", lambda: {"isa": given.get("machine", "this")})
+        start = self.folder / "start"
+        start.mkdir(exist_ok=True)
+        (start / "model.json").write_text('"start"')
+        made = pipeline.chain(start, [parse_step(step, "x") for step in chain], "v")
+        return {outcome["details"]["name"]: outcome["key"] for outcome in made.outcomes}
+
+
+@pytest.fixture
+def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
+    stand = Stand(tmp_path, monkeypatch)
+    for name in STAGES:
+        monkeypatch.setattr(f"{STAGES[name].module}.run", stand.stage(name))
+    return stand
+
+
+def test_a_finished_stage_is_never_run_again(stand: Stand) -> None:
+    first = stand.keys(CHAIN)
+    assert stand.ran == ["prune", "train", "quantize", "export"]
+    assert stand.keys(CHAIN) == first
+    assert stand.ran == ["prune", "train", "quantize", "export"]
+    told = [e["event"] for e in stand.events]
+    assert told == ["start", "done"] * 4 + ["reuse", "done"] * 4
+
+
+@pytest.mark.parametrize(
+    ("place", "step", "again"),
+    [
+        (0, {"prune": {"ratio": 0.4}}, ["prune", "train", "quantize", "export"]),
+        (1, {"train": {"steps": 6}}, ["train", "quantize", "export"]),
+        (1, {"train": {"steps": 5, "seed": 1}}, ["train", "quantize", "export"]),
+        (3, {"export": {"size": [64, 64]}}, ["export"]),
+        (3, {"export": {"size": [256, 256]}}, []),  # what it is anyway
+    ],
+)
+def test_a_changed_number_runs_what_depends_on_it(
+    stand: Stand, place: int, step: dict[str, Any], again: list[str]
+) -> None:
+    before = stand.keys(CHAIN)
+    stand.ran.clear()
+    after = stand.keys([*CHAIN[:place], step, *CHAIN[place + 1 :]])
+    assert stand.ran == again
+    assert [name for name in before if before[name] != after[name]] == again
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"data": 2}, {"train", "distill", "quantize"}),
+        ({"teacher": "other"}, {"distill"}),
+        ({"machine": "other"}, {"export"}),
+    ],
+)
+def test_each_stage_depends_on_what_it_uses(stand: Stand, change: dict[str, Any], again: set[str]) -> None:
+    alone = [{"prune": {"ratio": 0.3}}, {"train": {"steps": 5}}, {"distill": {"steps": 5}}, *CHAIN[2:]]
+    before = [stand.keys([step]) for step in alone]
+    after = [stand.keys([step], **change) for step in alone]
+    changed = {name for b, a in zip(before, after, strict=True) for name in b if b[name] != a[name]}
+    assert changed == again
+
+
+def test_chains_share_their_beginning(stand: Stand) -> None:
+    stand.keys(CHAIN[:2])
+    stand.keys([*CHAIN[:2], {"quantize": {"scheme": "fp16"}}])
+    assert stand.ran == ["prune", "train", "quantize"]
+
+
+def test_a_stage_that_was_killed_is_done_again_and_those_before_it_are_not(stand: Stand) -> None:
+    stand.fails = "quantize"
+    with pytest.raises(RuntimeError, match="killed"):
+        stand.keys(CHAIN)
+    stand.fails = ""
+    stand.keys(CHAIN)
+    assert stand.ran == ["prune", "train", "quantize", "quantize", "export"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_code_that_a_stage_depends_on_exists_and_covers_its_imports(name: str) -> None:
+    assert source_sha256(STAGES[name].sources)
+
+
+@pytest.mark.parametrize("stage", ["prune: {ratio: 0.3}", "quantize: {scheme: fp16}", "train: {steps: 1}"])
+def test_a_stage_without_a_network_before_it_says_so(stage: str, tmp_path: Path) -> None:
+    import yaml
+
+    step = parse_step(yaml.safe_load(stage), "x")
+    given = StageInput(None, None, DataSet("x", PairSet({})), tmp_path, tmp_path)
+    with pytest.raises(UserError, match="must follow a network; it stands first"):
+        STAGES[step.stage].run(given, step.settings)
+
+
+def test_calibration_comes_from_training_photographs(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[Path] = []
+
+    def opened(path: Path) -> np.ndarray:
+        used.append(path)
+        return np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+
+    monkeypatch.setattr(photos, "load_photo", opened)
+    crops = calibration_crops(photos.photos(), QuantizeSettings(scheme="int8", crops=150, crop=64))
+    assert {tuple(crop.shape) for crop in crops} == {(1, 3, 64, 64)}
+    assert set(used) <= set(list_pictures(photos.FOLDER / "train"))
+    assert len(set(used)) > 30

@@ -1,0 +1,273 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recipes.schema import shipped_recipes
+from reports.record import Report
+
+Run = Callable[..., Any]
+
+TEACHER = {
+    "network": "mimo-unet",
+    "arguments": {"width": 8, "num_blocks": 1},
+    "steps": 2,
+    "batch": 2,
+    "crop": 32,
+    "workers": 0,
+}
+MEASURE = {"size": [64, 64], "pictures": 2, "rounds": 2, "devices": ["cpu"], "runtimes": ["eager"]}
+SMALL = {"batch": 2, "crop": 32, "workers": 0}
+CHAINS: dict[str, list[dict[str, Any]]] = {
+    "pruned": [{"prune": {"params_cut": 0.3}}, {"train": {"steps": 6, "checkpoint_every": 2, **SMALL}}],
+    "pruned-int8": [{"from": "pruned"}, {"quantize": {"scheme": "int8", "crops": 2, "crop": 64}}],
+}
+
+# The command line, killed right after the training of a variant wrote its second checkpoint.
+KILLED = """
+import os, signal, sys
+from baseline import trainer
+from recipes.cli import main
+
+save = trainer._Run.save
+
+def save_and_die(run):
+    save(run)
+    if run.settings.steps == 6 and run.step == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+trainer._Run.save = save_and_die
+sys.argv = ["lightsharp", *sys.argv[1:]]
+main()
+"""
+
+
+def recipe(folder: Path, variants: dict[str, Any], **parts: Any) -> Path:
+    """A recipe file whose teacher is trained in a second."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"description": "tiny", "teacher": {"train": TEACHER}, "measure": MEASURE, "variants": variants} | parts
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return folder
+
+
+def report_of(folder: Path, run: str = "runs/tiny") -> Report:
+    return Report.model_validate_json((folder / run / "report.json").read_text())
+
+
+def log_of(folder: Path, run: str = "runs/tiny") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / run / "log.jsonl").read_text().splitlines()]
+
+
+def stage_keys(folder: Path) -> dict[tuple[str, str], str]:
+    return {(e["variant"], e["stage"]): e["key"] for e in log_of(folder) if e["event"] == "done"}
+
+
+def numbers(report: Report) -> dict[str, Any]:
+    """What a report says, without times."""
+    rows = {}
+    for row in [report.teacher, *report.variants]:
+        metrics = {key: (m.value, m.ci95) for key, m in row.metrics.items()}
+        rows[row.name] = (row.chain, metrics, row.pictures, row.effort.steps, row.effort.pictures, row.status)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def finished(lightsharp: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the recipe has run. Its run is not changed by the tests."""
+    folder = recipe(tmp_path_factory.mktemp("finished"), CHAINS)
+    done = lightsharp(folder, "run", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    (folder / "out.txt").write_text(done.stdout)
+    return folder
+
+
+def test_a_run_prints_its_table_and_leaves_a_report(finished: Path) -> None:
+    printed = (finished / "out.txt").read_text()
+    assert all(name in printed for name in ("teacher", "pruned", "pruned-int8"))
+    assert "report: runs/tiny/report.html" in printed
+    files = {path.name for path in (finished / "runs/tiny").iterdir()}
+    assert files >= {"recipe.yaml", "environment.json", "log.jsonl", "variants", "pictures"}
+    assert files >= {f"report.{kind}" for kind in ("html", "md", "csv", "json")}
+    assert not [path for path in (finished / "runs").rglob("*") if path.name.endswith((".making", ".scratch", ".part"))]
+
+
+def test_the_report_holds_what_was_made(finished: Path) -> None:
+    report = report_of(finished)
+    teacher, (pruned, quantized) = report.teacher, report.variants
+    cut = 1 - pruned.metrics["params"].value / teacher.metrics["params"].value
+    assert cut == pytest.approx(0.3, abs=0.05)
+    assert quantized.metrics["params"].value == pruned.metrics["params"].value
+    assert (
+        quantized.metrics["weights_mb"].value < pruned.metrics["weights_mb"].value < teacher.metrics["weights_mb"].value
+    )
+    assert [row.dtype for v in (teacher, pruned, quantized) for row in v.latency] == ["fp32", "fp32", "int8"]
+    assert all(row.median_ms and row.file is None for v in (teacher, pruned, quantized) for row in v.latency)
+    assert (pruned.effort.steps, pruned.effort.pictures) == (6, 12)
+    assert (quantized.effort.steps, quantized.effort.pictures) == (6, 14)
+    assert [len(v.pictures) for v in (teacher, pruned, quantized)] == [2, 2, 2]
+    for row in (pruned, quantized):
+        losses = [t.psnr_db - p.psnr_db for t, p in zip(teacher.pictures, row.pictures, strict=True)]
+        assert row.metrics["psnr_loss_db"].value == pytest.approx(sum(losses) / 2, abs=1e-9)
+    assert "no runtime with files was asked for" in str(teacher.metrics["file_mb"].missing)
+    record = json.loads((finished / "runs/tiny/variants/pruned/record.json").read_text())
+    assert record == pruned.model_dump(mode="json")
+
+
+def test_an_artifact_of_a_run_can_be_used(lightsharp: Run, finished: Path) -> None:
+    done = lightsharp(
+        finished, "measure", "runs/tiny/variants/pruned/artifact", "--runtime", "eager", "--size", "64x64", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert (row["runtime"], row["dtype"], row["size"]) == ("eager", "fp32", [64, 64])
+    assert row["p10_ms"] <= row["median_ms"] <= row["p90_ms"]
+
+
+def test_a_second_run_takes_what_is_finished(lightsharp: Run, finished: Path) -> None:
+    before = (finished / "runs/tiny/report.json").read_bytes()
+    events = len(log_of(finished))
+    done = lightsharp(finished, "run", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "doing" not in done.stderr
+    assert done.stderr.count("taking finished") == 1 + 2 + 3  # the teacher, and both chains whole
+    assert not [e for e in log_of(finished)[events:] if e["event"] == "start"]
+    assert (finished / "runs/tiny/report.json").read_bytes() == before
+
+
+def test_a_killed_run_ends_as_one_that_was_not(lightsharp: Run, python_in: Run, finished: Path, tmp_path: Path) -> None:
+    folder = recipe(tmp_path, CHAINS)
+    killed = python_in(folder, "-c", KILLED, "run", "tiny.yaml")
+    assert killed.returncode == -9
+    assert not (folder / "runs/tiny/report.json").exists()
+    started = [e["stage"] for e in log_of(folder) if e["event"] == "start"]
+    assert [stage.split()[0] for stage in started] == ["train", "prune", "train"]
+    assert len(list((folder / "runs/.store").glob("*.scratch/checkpoint.pt"))) == 1
+    done = lightsharp(folder, "run", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    assert stage_keys(folder) == stage_keys(finished)
+    assert numbers(report_of(folder)) == numbers(report_of(finished))
+    assert not list((folder / "runs/.store").glob("*.scratch"))
+
+
+def test_reports_are_written_again_and_checked(lightsharp: Run, finished: Path) -> None:
+    before = (finished / "runs/tiny/report.html").read_bytes()
+    assert lightsharp(finished, "report", "runs/tiny").returncode == 0
+    assert (finished / "runs/tiny/report.html").read_bytes() == before
+    done = lightsharp(finished, "check", "runs/tiny")
+    assert (done.returncode, done.stdout) == (0, "0 of 0 expected numbers hold\n")
+
+
+def test_gates_and_failures_are_marked_and_do_not_stop_the_rest(lightsharp: Run, tmp_path: Path) -> None:
+    variants = {
+        "broken": [{"quantize": {"scheme": "fp16"}}, {"prune": {"ratio": 0.3}}],
+        "fp16": [{"quantize": {"scheme": "fp16"}}],
+    }
+    folder = recipe(tmp_path, variants, gates={"max_psnr_loss_db": 0.5}, expect={"fp16": {"params_cut": [0.1, 0.2]}})
+    done = lightsharp(folder, "run", "tiny.yaml", "--out", "first")
+    assert done.returncode == 1, done.stderr
+    broken, half = report_of(folder, "first").variants
+    assert (broken.status, half.status) == ("failed", "done")
+    assert "must be a float artifact here; it is quantized (fp16)" in str(broken.error)
+    assert "broken: FAILED" in done.stderr
+    assert [g.passed for g in half.gates] == [True]
+
+    done = lightsharp(
+        folder,
+        "run",
+        "tiny.yaml",
+        "--out",
+        "first",
+        "--set",
+        "gates.max_psnr_loss_db=-50",
+        "--set",
+        "gates.max_file_mb=1",
+    )
+    assert done.returncode == 1
+    verdicts = {g.gate: g for g in report_of(folder, "first").variants[1].gates}
+    assert verdicts["max_psnr_loss_db"].passed is False
+    assert (verdicts["max_file_mb"].passed, verdicts["max_file_mb"].reason) == (None, "not measured")
+    done = lightsharp(folder, "check", "first")
+    assert done.returncode == 1
+    assert "fp16: params_cut must lie in 0.1 to 0.2; it is 0" in done.stdout
+
+
+def test_deployables_are_scored_and_timed_as_files(lightsharp: Run, tmp_path: Path) -> None:
+    variants = {"int8": [{"quantize": {"scheme": "int8", "crops": 2, "crop": 64}}]}
+    folder = recipe(tmp_path, variants, measure=MEASURE | {"runtimes": ["auto"]}, gates={"max_file_mb": 5})
+    done = lightsharp(folder, "run", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    report = report_of(folder)
+    for row in (report.teacher, *report.variants):
+        file = folder / "runs/tiny/variants" / row.name / f"{row.name}.pt2"
+        assert row.metrics["file_mb"].value == pytest.approx(file.stat().st_size / 1e6)
+        assert [(r.runtime, r.file, r.missing) for r in row.latency] == [("aoti", "network.pt2", None)]
+        assert "scored as its aoti file" in row.metrics["psnr_db"].conditions
+        assert row.missing.keys() <= {"gain_kept"}
+    scored = lightsharp(folder, "measure", "runs/tiny/variants/int8/int8.pt2", "--size", "64x64", "--json")
+    assert json.loads(scored.stdout)[0]["runtime"] == "aoti"
+
+
+def test_without_a_compiler_the_record_says_why(lightsharp: Run, tmp_path: Path) -> None:
+    variants = {"fp16": [{"quantize": {"scheme": "fp16"}}]}
+    folder = recipe(tmp_path, variants, measure=MEASURE | {"runtimes": ["auto"]})
+    done = lightsharp(folder, "run", "tiny.yaml", CXX="/nonexistent/g++")
+    assert done.returncode == 0, done.stderr
+    reason = "no C++ compiler (/nonexistent/g++) here; install one: apt-get install g++"
+    for row in (report_of(folder).teacher, *report_of(folder).variants):
+        assert row.metrics["file_mb"].missing == reason
+        assert row.missing["aoti file"] == reason
+        assert [r.missing for r in row.latency] == [reason]
+        assert row.metrics["psnr_db"].value is not None
+    assert "/nonexistent/g++" in (folder / "runs/tiny/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [("file/run", "must be a folder that can be written"), ("full", "must be empty or a run's folder")],
+)
+def test_a_folder_that_cannot_be_a_run_is_refused_before_any_work(
+    lightsharp: Run, tmp_path: Path, out: str, said: str
+) -> None:
+    folder = recipe(tmp_path, CHAINS)
+    (folder / "file").write_text("")
+    (folder / "full").mkdir()
+    (folder / "full/thesis.doc").write_text("mine")
+    done = lightsharp(folder, "run", "tiny.yaml", "--out", out)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert [path.name for path in (folder / "full").iterdir()] == ["thesis.doc"]
+
+
+def test_a_dry_run_does_nothing(lightsharp: Run, tmp_path: Path) -> None:
+    folder = recipe(tmp_path, CHAINS)
+    done = lightsharp(folder, "run", "tiny.yaml", "--dry-run")
+    assert done.returncode == 0
+    assert "pruned: prune params_cut 0.3 -> train steps 6" in done.stdout
+    assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -> None:
+    content = yaml.safe_load(shipped_recipes()[name].read_text())
+    small = {
+        "train": {"steps": 1, **SMALL},
+        "distill": {"steps": 1, **SMALL},
+        "quantize": {"crops": 2, "crop": 64},
+    }
+    values: dict[str, Any] = {"teacher": {"train": TEACHER}, "measure": MEASURE | {"pictures": 1}}
+    for variant, steps in content["variants"].items():
+        for number, step in enumerate(steps):
+            for stage in step.keys() & small.keys():
+                values |= {f"variants.{variant}.{number}.{stage}.{key}": v for key, v in small[stage].items()}
+                if step[stage].get("network"):
+                    values[f"variants.{variant}.{number}.{stage}.arguments.width"] = 8
+    assignments = [part for key, value in values.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+    done = lightsharp(tmp_path, "run", name, *assignments)
+    assert done.returncode == 0, done.stderr
+    report = report_of(tmp_path, f"runs/{name}")
+    assert [v.name for v in report.variants] == list(content["variants"])
+    assert all(v.metrics["psnr_db"].value for v in report.variants)

@@ -1,0 +1,71 @@
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "baseline": ("baseline",),
+    "compress": ("compress", "baseline"),
+    "reports": ("reports", "baseline.errors", "baseline.measurement"),
+    "recipes": ("recipes", "compress", "reports", "baseline"),
+}
+LIGHT = ("--help", "ls recipes", "ls criteria", "ls networks", "ls runtimes", "show demo", "cp demo my.yaml")
+LIGHT += ("validate demo", "schema", "schema report", "report run")
+NO_TORCH = """
+import sys
+from recipes.cli import main
+sys.argv = ["lightsharp", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as end:
+    heavy = {"torch", "torch_pruning", "torchao"} & set(sys.modules)
+    sys.exit(f"imported {heavy}" if heavy else end.code)
+"""
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it, with `from a import b` as a.b."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_point_down(package: str) -> None:
+    files = list((ROOT / package).rglob("*.py"))
+    assert len(files) > 4
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files
+        for name in imported(path)
+        if name.split(".")[0] in ALLOWED and not any(f"{name}.".startswith(f"{a}.") for a in ALLOWED[package])
+    ]
+    assert wrong == []
+
+
+def test_reports_never_import_torch() -> None:
+    for path in (ROOT / "reports").rglob("*.py"):
+        assert not [name for name in imported(path) if name.split(".")[0].startswith("torch")]
+
+
+def test_package_files_are_empty() -> None:
+    found = [path for package in ALLOWED for path in (ROOT / package).rglob("__init__.py")]
+    assert {path.parent.name for path in found} >= set(ALLOWED)
+    assert [path for path in found if path.read_text()] == []
+
+
+@pytest.mark.parametrize("command", LIGHT)
+def test_light_commands_do_not_import_torch(command: str, tmp_path: Path, run_python: Callable[..., object]) -> None:
+    from reports.record import Report, RunInfo, Variant
+    from reports.write import write_report
+
+    run = RunInfo(name="run", description="", data="photos")
+    write_report(Report(run=run, teacher=Variant(name="teacher"), variants=[]), tmp_path / "run")
+    done = run_python("-c", NO_TORCH, *command.split())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
