@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from baseline.artifact import Artifact
+from baseline.artifact import Artifact, read_manifest
 from baseline.errors import UserError
 from baseline.evaluate import mean_psnr
 from baseline.losses import Loss
@@ -10,6 +10,7 @@ from baseline.restorer import NetworkRestorer
 from baseline.settings import FitSettings, Settings
 from baseline.trainer import fit
 from recipes.stages.stage import StageInput, StageOutcome
+from recipes.store import library_versions
 
 
 def parent_of(given: StageInput, stage_name: str) -> Path:
@@ -20,9 +21,16 @@ def parent_of(given: StageInput, stage_name: str) -> Path:
 
 
 def remember_(artifact: Artifact, stage_name: str, settings: Settings, given: StageInput) -> None:
-    """Add this stage to the artifact's lineage."""
+    """Add this stage to the artifact's lineage: what was done, on which data, by which teacher, with which libraries."""
+    teacher = given.teacher if stage_name == "distill" else None
     artifact.lineage.append(
-        {"stage": stage_name, "settings": settings.model_dump(mode="json"), "data": given.data.name}
+        {
+            "stage": stage_name,
+            "settings": settings.model_dump(mode="json"),
+            "data": given.data.name,
+            "teacher": None if teacher is None else read_manifest(teacher).weights_sha256,
+            "versions": library_versions(),
+        }
     )
 
 
