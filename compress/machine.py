@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+_DECISIVE = ("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16", "amx_fp16", "dotprod", "i8mm")
+
 
 def describe_machine() -> dict[str, str]:
     """Processor, cores, instruction set, GPU and versions: what a latency depends on."""
@@ -13,7 +15,7 @@ def describe_machine() -> dict[str, str]:
         "cpu": _cpu_name(),
         "cores": str(os.cpu_count()),
         "threads": str(torch.get_num_threads()),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cpu_features": _cpu_features(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -22,6 +24,15 @@ def describe_machine() -> dict[str, str]:
         described["gpu"] = torch.cuda.get_device_name()
         described["cuda"] = str(torch.version.cuda)
     return described
+
+
+def _cpu_features() -> str:
+    """The instruction sets that decide how fast a network is here."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    if not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.13
+        return capability
+    there = torch.cpu.get_capabilities()
+    return " ".join([capability, *(name for name in _DECISIVE if there.get(name))])
 
 
 def _cpu_name() -> str:

@@ -239,7 +239,7 @@ def _name_cell(variant: Variant, report: Report) -> Cell:
     gate_failed = any(gate.passed is False for gate in variant.gates)
     role = "teacher" if variant is report.teacher else "variant"
     status = "gate failed" if gate_failed else variant.status
-    mark = f"✗ {status}" if status != "done" else role if role == "teacher" else ""
+    mark = f"✗ {status}" if status != "done" else role if role == "teacher" != variant.name else ""
     missing = _reason(variant, "") if variant.error else ""
     return Cell(variant.name, more=mark, missing=missing, raw=(variant.name, role, status))
 

@@ -22,4 +22,4 @@ def build_identity() -> dict[str, str]:
     if shutil.which(name):
         version = subprocess.run([name, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
     described = describe_machine()
-    return {"compiler": version, **{key: described[key] for key in ("cpu", "cpu_capability", "system")}}
+    return {"compiler": version, **{key: described[key] for key in ("cpu", "cpu_features", "system")}}

@@ -21,7 +21,7 @@ def parent_of(given: StageInput, stage_name: str) -> Path:
 
 
 def remember_(artifact: Artifact, stage_name: str, settings: Settings, given: StageInput) -> None:
-    """Add this stage to the artifact's lineage: what was done, on which data, by which teacher, with which libraries."""
+    """Add this stage to the artifact's lineage: settings, data, the teacher that taught it, and versions."""
     teacher = given.teacher if stage_name == "distill" else None
     artifact.lineage.append(
         {
