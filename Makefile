@@ -3,14 +3,17 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test check clean
+.PHONY: setup needs demo test check clean
 
-setup: $(READY)
+setup: needs $(READY)
+	@$(BIN)/python -c "import cv2" 2>/dev/null || { $(BIN)/python -c "import cv2" 2>&1 | tail -n 1; \
+	  echo "OpenCV must find libGL and glib. Type: apt-get install -y libgl1 libglib2.0-0"; exit 1; }
+
+needs:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer must be there; no $(PYTHON). Type: make setup PYTHON=python3"; exit 1; }
+	@command -v $${CXX:-g++} >/dev/null || echo "no $${CXX:-g++}: nothing can be compiled to .pt2 files. Type: apt-get install -y g++"
 
 $(READY): requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer must be there; no $(PYTHON). Type: make PYTHON=python3 $(MAKECMDGOALS)"; exit 1; }
-	@command -v g++ >/dev/null || echo "no g++: nothing can be compiled to .pt2 files. Type: apt-get install -y g++"
-	@/sbin/ldconfig -p 2>/dev/null | grep -q 'libGL\.so\.1' || { echo "libGL must be there for OpenCV. Type: apt-get install -y libgl1 libglib2.0-0"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps -e .

@@ -113,7 +113,7 @@ def rebuild(manifest: Manifest) -> nn.Module:
 
 
 def load(folder: Path) -> Artifact:
-    """A float artifact, its network in eval mode. Quantized ones are opened by `compress.quantize.load`."""
+    """A float artifact, its network in eval mode. Quantized ones are opened by `compress.quantize.open_artifact`."""
     manifest = read_manifest(folder)
     if manifest.quantization is not None:
         raise UserError(

@@ -56,9 +56,14 @@ def mean_psnr(restorer: Restorer, pairs: PairSet) -> float:
     return float(torch.cat(values).mean())
 
 
-def bootstrap_interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
-    """The 95% interval of the mean, resampling whole groups: crops of one photograph are not independent."""
+def bootstrap_interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float] | None:
+    """The 95% interval of the mean, resampling whole groups: crops of one photograph are not independent.
+
+    None for a single group, which says nothing of the spread.
+    """
     names = sorted(set(groups))
+    if len(names) < 2:
+        return None
     sums = np.zeros(len(names))
     counts = np.zeros(len(names))
     for value, group in zip(values, groups, strict=True):

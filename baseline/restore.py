@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baseline.data.loader import to_picture, to_tensor
-from baseline.data.pictures import list_pictures, read_picture, write_picture
+from baseline.data.pictures import SUFFIXES, list_pictures, read_picture, write_picture
 from baseline.errors import UserError
 from baseline.restorer import Restorer, restore_any_size
 
@@ -19,10 +19,11 @@ class Restored:
     error: str | None = None
 
 
-def plan_outputs(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool = False) -> list[tuple[Path, Path]]:
     """Every picture of the files and folders named, with its place under `out`; folders keep their inner structure.
 
-    A UserError if an input is missing, if a folder holds no picture, or if two would be written to one place.
+    A UserError if an input is missing or not a picture, if a folder holds none, if two would be written to one place,
+    or if something is in that place already and is not to be overwritten.
     """
     planned: dict[Path, Path] = {}
     for given in inputs:
@@ -35,6 +36,8 @@ def plan_outputs(inputs: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
                 raise UserError(
                     f"--out must not be the folder of the inputs; {source} would be overwritten. Choose another."
                 )
+            if target.exists() and not overwrite:
+                raise UserError(f"{target} must not be there yet; it is. Choose another --out, or add --overwrite.")
             planned[target] = source
     return [(source, target) for target, source in planned.items()]
 
@@ -44,22 +47,34 @@ def restore_files(restorer: Restorer, planned: Sequence[tuple[Path, Path]]) -> I
     for source, target in planned:
         try:
             picture = read_picture(source)
-        except UserError as error:
+            restored = restore_any_size(restorer, to_tensor(picture)[None])[0]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_picture(to_picture(restored), target)
+        except (UserError, OSError) as error:
             yield Restored(source, target, str(error))
-            continue
-        restored = restore_any_size(restorer, to_tensor(picture)[None])[0]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(to_picture(restored), target)
-        yield Restored(source, target)
+        else:
+            yield Restored(source, target)
 
 
 def _pictures_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
     if given.is_file():
+        if given.suffix.lower() not in SUFFIXES:
+            raise UserError(f"{given} must be a picture ({', '.join(SUFFIXES)}); its name ends in '{given.suffix}'.")
         return [(given, out / given.name)]
     if not given.is_dir():
         raise UserError(f"{given} must be a picture or a folder of pictures; there is none.")
-    folders = [given, *sorted(p for p in given.rglob("*") if p.is_dir())]
+    folders = [f for f in (given, *sorted(p for p in given.rglob("*") if p.is_dir())) if not _within(f, out)]
     found = [(path, out / path.relative_to(given)) for folder in folders for path in list_pictures(folder)]
     if not found:
         raise UserError(f"{given} must hold pictures; it holds none.")
     return found
+
+
+def other_files(inputs: Sequence[Path], out: Path) -> list[Path]:
+    """The files in the named folders that are left alone because their names are not those of pictures we read."""
+    files = [path for given in inputs if given.is_dir() for path in sorted(given.rglob("*")) if path.is_file()]
+    return [path for path in files if path.suffix.lower() not in SUFFIXES and not _within(path, out)]
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())

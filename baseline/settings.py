@@ -21,7 +21,7 @@ Share = Annotated[float, BeforeValidator(_between_0_and_1), Field(gt=0, lt=1)]
 class Settings(BaseModel):
     """The base of every settings object: immutable, and a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @property
     def starts_anew(self) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
-from baseline.data.loader import batches
+from baseline.data.loader import batches, unwrapped
 from baseline.data.pairs import CropSource
 from baseline.errors import UserError
 from baseline.losses import Loss
@@ -56,7 +56,7 @@ def fit(
     loader = accelerator.prepare(batches(source, settings, run.step))
     network.train()
     with progress("training", settings.steps, run.step) as steps:
-        for batch in loader:
+        for batch in unwrapped(loader):
             terms = run.advance(batch, loss)
             run.log(terms)
             steps(run.step, f"loss {sum(terms.values()):.4f}")

@@ -12,7 +12,7 @@ from baseline.errors import UserError
 from compress.cost import cost, count_macs, deployed_params
 from compress.criteria import CRITERIA
 from compress.settings import PruneSettings
-from compress.verify import Channels, GroupCheck, check_groups
+from compress.verify import TOLERANCE, Channels, GroupCheck, check_groups, relative_difference
 
 Removal = dict[str, list[int]]
 """Root layer's name -> the indices of the channels to remove."""
@@ -60,7 +60,12 @@ def prune_(network: nn.Module, settings: PruneSettings) -> PruneReport:
     removal = to_remove(ranked, ratio)
     if not any(removal.values()):
         raise UserError(f"pruning must remove at least one channel; ratio {ratio:g} removes none. Ask for more.")
+    masked = copy.deepcopy(network)
+    zero_channels_(masked, removal)
     remove_channels_(network, removal)
+    together = relative_difference(network, masked)
+    if together > TOLERANCE:
+        raise RuntimeError(f"groups that are exact one by one are not exact together: outputs differ by {together:.1e}")
     after = cost(network)
     return PruneReport(
         asked=settings.model_dump(include={"ratio", "params_cut", "macs_cut"}, exclude_none=True),
@@ -72,7 +77,7 @@ def prune_(network: nn.Module, settings: PruneSettings) -> PruneReport:
         criterion=settings.criterion,
         widths=[GroupWidth(c.name, c.channels, c.channels - len(removal[c.name])) for c in prunable],
         protected={c.name: c.protected_because for c in checks if c.protected_because is not None},
-        largest_relative_error=max(_errors(prunable)),
+        largest_relative_error=max(together, *_errors(prunable)),
     )
 
 
@@ -94,6 +99,14 @@ def remove_channels_(network: nn.Module, removal: Removal) -> None:
     for name, indices in removal.items():
         if indices:
             channels.some(name, indices).prune()
+
+
+def zero_channels_(network: nn.Module, removal: Removal) -> None:
+    """Zero, in place, what produces the channels that `remove_channels_` would remove."""
+    channels = Channels(network)
+    for name, indices in removal.items():
+        if indices:
+            channels.zero_(name, indices)
 
 
 def _solve(network: nn.Module, ranked: Removal, settings: PruneSettings) -> float:

@@ -48,12 +48,13 @@ class DistillSettings(FitSettings):
         """Whether a student is named."""
         return self.student is not None
 
-    @field_validator("student")
-    @classmethod
-    def _student_exists(cls, name: str | None) -> str | None:
-        if name is not None:
-            student_plan(name, {}, {})
-        return name
+    @model_validator(mode="after")
+    def _student_takes_its_arguments(self) -> "DistillSettings":
+        if self.student is not None:
+            student_plan(self.student, ("mimo-unet", {}), self.arguments)
+        elif self.arguments:
+            raise ValueError("arguments go with a student's name; student is not set")
+        return self
 
 
 class QuantizeSettings(Settings):

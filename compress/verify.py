@@ -1,6 +1,7 @@
 """Is pruning exact? For each dependency group: remove channels in one copy, zero the same ones in another, compare."""
 
 import copy
+import math
 from dataclasses import dataclass
 
 import torch
@@ -95,11 +96,14 @@ def _check(network: nn.Module, name: str, group: Group) -> GroupCheck:
 
 @torch.no_grad()
 def relative_difference(one: nn.Module, other: nn.Module) -> float:
-    """The largest difference of two networks' outputs, relative to the largest output; infinite if shapes differ."""
+    """The largest difference of two networks' outputs, relative to the largest; infinite if shapes or numbers fail."""
     example = small_example(other)
     worst = 0.0
     for ours, theirs in zip(outputs_of(one.eval(), example), outputs_of(other.eval(), example), strict=True):
         if ours.shape != theirs.shape:
-            return float("inf")
-        worst = max(worst, ((ours - theirs).abs().max() / theirs.abs().max()).item())
+            return math.inf
+        relative = ((ours - theirs).abs().max() / theirs.abs().max()).item()
+        if not math.isfinite(relative):
+            return math.inf
+        worst = max(worst, relative)
     return worst

@@ -13,7 +13,8 @@ from baseline.restorer import Restorer
 from baseline.settings import DataSettings
 from compress.latency import LatencySettings, time_in_turn
 from compress.quantize import dtype_of, open_artifact
-from compress.runtimes.table import AUTO, RUNTIMES, file_runtime, memory_runtime, open_deployable, runtime_of
+from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime, open_deployable, runtime_of
+from recipes.measuring import Place, Subject, why_not
 from recipes.resolve import artifact_folder, is_deployable
 from reports.record import LatencyRow
 
@@ -55,14 +56,11 @@ def measure_named(names: tuple[str, ...], runtime: str, device: str, settings: L
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"networks must be named once each; '{name}' is named {names.count(name)} times.")
-    chosen = ("inductor" if AUTO[device] != "eager" else "eager") if runtime == "auto" else runtime
-    if RUNTIMES[chosen].suffix is not None:
-        raise UserError(
-            f"runtime '{chosen}' must be one without files for artifacts. Export first: lightsharp export NETWORK."
-        )
-    reason = memory_runtime(chosen).unavailable(device)
-    if reason is not None:
-        raise UserError(f"runtime '{chosen}' must be usable on {device}; {reason}.")
+    chosen = _runtime_in_memory(runtime, device)
+    for name in names:
+        reason = _why_not(name, chosen, device)
+        if reason is not None:
+            raise UserError(f"{name} must be something that can be timed on {device} with {chosen}; {reason}.")
     restorers = {name: open_named(name, chosen, device) for name in names}
     taken = time_in_turn(restorers, device, settings)
     return [
@@ -80,6 +78,25 @@ def measure_named(names: tuple[str, ...], runtime: str, device: str, settings: L
         )
         for name in names
     ]
+
+
+def _runtime_in_memory(runtime: str, device: str) -> str:
+    """The runtime for artifacts: the one that was named, or the fastest that is usable on the device."""
+    if runtime == "auto":
+        return "eager" if memory_runtime("inductor").unavailable(device) else "inductor"
+    if RUNTIMES[runtime].suffix is not None:
+        raise UserError(
+            f"runtime '{runtime}' must be one without files for artifacts. Export first: lightsharp export."
+        )
+    return runtime
+
+
+def _why_not(name: str, runtime: str, device: str) -> str | None:
+    """Why a named network cannot be timed on a device; None if it can."""
+    if is_deployable(name):
+        kind = runtime_of(Path(name).suffix)
+        return None if device in RUNTIMES[kind].devices else file_runtime(kind).unavailable(device)
+    return why_not(Subject(name, artifact_folder(name), {}), Place(runtime, device))
 
 
 def export_named(name: str, suffix: str, size: tuple[int, int], out: Path) -> dict[str, str]:

@@ -20,10 +20,19 @@ from compress.latency import LatencySettings, time_in_turn
 from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import AUTO, RUNTIMES, file_runtime, memory_runtime, open_deployable
 from recipes.schema import MeasureSettings
-from recipes.store import Store, key_of, source_sha256
+from recipes.store import Store, key_of, library_versions, source_sha256
 from reports.record import LatencyRow
 
-_QUALITY_SOURCES = ("baseline/metrics.py", "baseline/evaluate.py", "baseline/restorer.py", "baseline/data")
+_SOURCES = (
+    "baseline",
+    "compress/cost.py",
+    "compress/graph.py",
+    "compress/quantize.py",
+    "compress/half.py",
+    "compress/int8.py",
+)
+"""The code that scores and counts depend on."""
+
 _SAMPLES = 3
 
 
@@ -71,7 +80,8 @@ def score_cached(store: Store, subject: Subject, data: DataSet, pairs: PairSet) 
         "evaluate": None if subject.artifact is None else _checksums(subject),
         "data": data.manifest,
         "pictures": len(pairs),
-        "sources": source_sha256(_QUALITY_SOURCES),
+        "sources": source_sha256(_SOURCES),
+        "versions": library_versions(),
     }
 
     def work(output: Path, _: Path) -> None:
@@ -111,7 +121,8 @@ def cost_cached(store: Store, artifact: Path, size: tuple[int, int]) -> dict[str
     identity = {
         "cost": file_sha256(artifact / "model.json"),
         "size": size,
-        "sources": source_sha256(("compress/cost.py", "compress/graph.py", "compress/quantize.py")),
+        "sources": source_sha256(_SOURCES),
+        "versions": library_versions(),
     }
 
     def work(output: Path, _: Path) -> None:
@@ -145,7 +156,8 @@ def why_not(subject: Subject, place: Place) -> str | None:
         if subject.artifact is not None and dtype_of(subject.artifact) == "int8" and place.device == "cuda":
             return "torch has no INT8 convolution on CUDA"
         return memory_runtime(place.runtime).unavailable(place.device)
-    return None if place.runtime in subject.files else file_runtime(place.runtime).unavailable(place.device)
+    there = place.runtime in subject.files and place.device in RUNTIMES[place.runtime].devices
+    return None if there else file_runtime(place.runtime).unavailable(place.device)
 
 
 def _timed(

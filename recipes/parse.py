@@ -78,7 +78,7 @@ def assign_(values: Any, text: str) -> None:
 
 def _inside(place: Any, part: str, path: str) -> Any:
     if isinstance(place, list):
-        if not part.isdigit() or int(part) >= len(place):
+        if not part.isdecimal() or int(part) >= len(place):
             raise UserError(f"--set {path}: '{part}' must be a number from 0 to {len(place) - 1}, a place in a list.")
         return place[int(part)]
     if isinstance(place, dict):

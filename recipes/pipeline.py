@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from baseline.artifact import read_manifest
 from baseline.checksum import file_sha256
 from baseline.data.pairs import DataSet
+from baseline.networks.zoo import own_source
 from compress.runtimes.compiler import build_identity
 from recipes.schema import Step
 from recipes.stages.stage import STAGES, StageInput
@@ -73,6 +77,11 @@ class Pipeline:
             identity["teacher"] = file_sha256(self.teacher / "model.json")
         if stage.uses_data:
             identity["data"] = self.data.manifest
+            identity["device"] = "cuda" if torch.cuda.is_available() else "cpu"
+        architecture = _architecture(parent, step)
+        source = None if architecture is None else own_source(architecture)
+        if source is not None:
+            identity["own_network"] = file_sha256(source)
         if stage.depends_on_machine:
             identity["built_on"] = build_identity()
         return identity
@@ -81,3 +90,11 @@ class Pipeline:
         given = StageInput(before.folder, self.teacher, self.data, output, scratch)
         outcome = STAGES[step.stage].run(given, step.settings)
         (output / "outcome.json").write_text(json.dumps(outcome.as_json(), indent=1))
+
+
+def _architecture(parent: Path | None, step: Step) -> str | None:
+    """The architecture that a step works on, by name: of the network it names, or of what came before."""
+    named = getattr(step.settings, "network", None) or getattr(step.settings, "student", None)
+    if named is not None or parent is None:
+        return named
+    return read_manifest(parent).architecture

@@ -15,6 +15,7 @@ from baseline.errors import UserError
 from baseline.evaluate import PictureScore
 from baseline.output import output_folder
 from baseline.progress import console
+from baseline.restorer import check_size, size_multiple_of
 from compress.machine import describe_machine
 from compress.runtimes.table import RUNTIMES, file_runtime
 from compress.settings import ExportSettings
@@ -48,9 +49,10 @@ def run_recipe(recipe: Recipe, content: dict[str, Any], name: str, out: Path, co
     store = Store(out.parent / ".store")
     with store.held():
         claim_(out)
+        run = _Run(recipe, name, out, store, command)
         (out / "recipe.yaml").write_text(as_yaml(content))
-        report = _Run(recipe, name, out, store, command).go()
-        drop_stale_variants_(out, {TEACHER, *(variant.name for variant in report.variants)})
+        (out / "environment.json").write_text(json.dumps(run.environment, indent=1) + "\n")
+        report = run.go()
         write_report(report, out)
         return report
 
@@ -62,15 +64,14 @@ def claim_(out: Path) -> None:
         raise UserError(f"{out} must be empty or a run's folder; it holds other things. Choose another --out.")
 
 
-def drop_stale_variants_(out: Path, names: set[str]) -> None:
-    """Remove the records of variants that the recipe no longer has."""
+def drop_variants_(out: Path) -> None:
+    """Remove the records and links of an earlier run; what they link to stays in the store."""
     for record in out.glob("variants/*/record.json"):
-        if record.parent.name not in names:
-            shutil.rmtree(record.parent)
+        shutil.rmtree(record.parent)
 
 
 class _Run:
-    """One run of one recipe."""
+    """One run of one recipe. Building it opens teacher and data: a UserError if either is not there or damaged."""
 
     def __init__(self, recipe: Recipe, name: str, out: Path, store: Store, command: str) -> None:
         self.recipe = recipe
@@ -81,8 +82,8 @@ class _Run:
         self.data = open_data(recipe.data)
         self.machine = describe_machine()
         self.environment = self.machine | library_versions()
-        (out / "environment.json").write_text(json.dumps(self.environment, indent=1) + "\n")
         self.pairs = self._test_pairs()
+        self.start = self._given_teacher()
 
     def go(self) -> Report:
         """All of it, in order."""
@@ -94,6 +95,9 @@ class _Run:
         subjects = [one.subject for one in finished.values()]
         latencies = time_cached(self.store, subjects, self.recipe.measure, self.machine)
         reference = Reference(blurred=blurred, teacher=scores[TEACHER], gates=self.recipe.gates)
+        drop_variants_(self.out)
+        for variant in failed.values():
+            self._write_record(variant)
         records = {}
         for name, one in finished.items():
             cost = cost_cached(self.store, artifact_of(one.subject), self.recipe.measure.size)
@@ -107,11 +111,8 @@ class _Run:
     def _make_all(self) -> tuple[dict[str, Finished], dict[str, Variant]]:
         pipeline = Pipeline(self.store, self.data, self._tell)
         settings = self.recipe.teacher
-        start = None if settings.network is None else artifact_folder(settings.network)
         steps = [] if settings.train is None else [Step(stage="train", settings=settings.train)]
-        if start is not None:
-            load(start)  # A damaged teacher is the user's to mend: it must not look like a failure of every variant.
-        finished = {TEACHER: self._finish(pipeline, start, steps, TEACHER)}
+        finished = {TEACHER: self._finish(pipeline, self.start, steps, TEACHER)}
         pipeline.teacher = finished[TEACHER].subject.artifact
         failed: dict[str, Variant] = {}
         for name, chain in self.recipe.variants.items():
@@ -129,7 +130,7 @@ class _Run:
         missing: dict[str, str] = {}
         for place in places(self.recipe.measure):
             suffix = RUNTIMES[place.runtime].suffix
-            if suffix is None or place.runtime in files:
+            if suffix is None or place.runtime in files or place.device not in RUNTIMES[place.runtime].devices:
                 continue
             reason = file_runtime(place.runtime).unavailable(place.device)
             if reason is not None:
@@ -154,20 +155,33 @@ class _Run:
         for pair in self.pairs.only(sample_names(self.pairs)):
             write_picture(pair.sharp, self.out / "pictures" / pair.name / "sharp.webp")
 
+    def _given_teacher(self) -> Path | None:
+        """The teacher's artifact, loaded to see that it is whole and takes the size; None if it is to be trained."""
+        if self.recipe.teacher.network is None:
+            return None
+        folder = artifact_folder(self.recipe.teacher.network)
+        check_size(self.recipe.measure.size, size_multiple_of(load(folder).network))
+        return folder
+
     def _test_pairs(self) -> PairSet:
         count = self.recipe.measure.pictures
         return self.data.test if count is None else self.data.test.only(self.data.test.names[:count])
 
     def _keep(self, one: Finished, record: Variant) -> None:
         """The variant's folder: its record, and links to its artifact and deployables in the store."""
-        folder = self.out / "variants" / record.name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "record.json").write_text(record.model_dump_json(indent=1) + "\n")
+        folder = self._write_record(record)
         links = {"artifact": one.subject.artifact}
         links |= {f"{record.name}{path.suffix}": path for path in one.subject.files.values()}
         for name, target in links.items():
             if target is not None:
                 link_(folder / name, target)
+
+    def _write_record(self, record: Variant) -> Path:
+        """Write a variant's record; returns its folder."""
+        folder = self.out / "variants" / record.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "record.json").write_text(record.model_dump_json(indent=1) + "\n")
+        return folder
 
     def _tell(self, event: dict[str, Any]) -> None:
         with (self.out / "log.jsonl").open("a") as log:

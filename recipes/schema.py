@@ -1,7 +1,8 @@
 """The recipe file: its schema, and reading it so that every mistake shows before any work starts."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +18,6 @@ from recipes.stages.stage import STAGES
 LIBRARY = Path(__file__).parent / "library"
 
 Interval = tuple[float, float]
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _RESERVED = {"teacher", "blurred", "sharp"}
 _CUTS = ("params_cut", "macs_cut")
 
@@ -29,10 +29,14 @@ class TeacherSettings(Settings):
     train: TrainSettings | None = None
 
 
+Side = Annotated[int, Field(ge=16)]
+"""Height or width of a picture in pixels."""
+
+
 class MeasureSettings(Settings):
     """What is timed and counted, and where. `auto`: every device there is; aoti on a CPU, inductor on CUDA."""
 
-    size: tuple[int, int] = (256, 256)
+    size: tuple[Side, Side] = (256, 256)
     runtimes: list[str] = Field(default=["auto"], min_length=1)
     devices: list[str] = Field(default=["auto"], min_length=1)
     threads: int | None = Field(default=None, gt=0)
@@ -68,7 +72,8 @@ class Step(BaseModel):
     def label(self) -> str:
         """The step as the chain column shows it."""
         given = self.settings.model_dump(exclude_defaults=True, exclude_none=True)
-        return f"{self.stage} " + ", ".join(f"{key} {value}" for key, value in given.items() if key != "arguments")
+        words = {**given, **given.pop("arguments", {})}
+        return f"{self.stage} " + ", ".join(f"{key} {value}" for key, value in words.items() if key != "arguments")
 
 
 class Recipe(BaseModel):
@@ -106,6 +111,14 @@ def recipe_path(name: str) -> Path:
     return shipped[name]
 
 
+def recipe_text(path: Path) -> str:
+    """The text of a recipe's file; a UserError if it is not text or cannot be read."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} must be a recipe's text; {error}.") from None
+
+
 def shipped_recipes() -> dict[str, Path]:
     """The files of the recipes that come with the program, by name."""
     return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
@@ -114,7 +127,7 @@ def shipped_recipes() -> dict[str, Path]:
 def read_recipe(name: str, assignments: tuple[str, ...] = ()) -> tuple[Recipe, dict[str, Any]]:
     """A recipe and its resolved file content; a UserError says what is wrong with it."""
     path = recipe_path(name)
-    content = parse_yaml(path.read_text(), str(path))
+    content = parse_yaml(recipe_text(path), str(path))
     for text in assignments:
         assign_(content, text)
     return check_recipe(content, path.stem), content
@@ -162,22 +175,39 @@ def _chains(variants: dict[str, list[dict[str, Any]]], where: str) -> dict[str, 
         start: list[Step] = []
         if steps and "from" in steps[0]:
             base = steps[0]["from"]
-            if base not in chains:
+            if len(steps[0]) > 1:
+                raise UserError(
+                    f"{place}.0 must hold from alone; it also holds {', '.join(sorted({*steps[0]} - {'from'}))}."
+                )
+            if not isinstance(base, str) or base not in chains:
                 raise UserError(
                     f"{place}.0.from must name a variant above this one. {unknown_name('variant', str(base), chains)}"
                 )
             start, steps = chains[base], steps[1:]
         chains[name] = [*start, *(parse_step(step, f"{place}.{i}") for i, step in enumerate(steps))]
+        _check_order(chains[name], place)
         if not chains[name]:
             raise UserError(f"{place} must have at least one stage; it has none. Stages: {', '.join(STAGES)}.")
     return chains
 
 
+def _check_order(chain: list[Step], place: str) -> None:
+    for number, step in enumerate(chain):
+        if step.stage == "export":
+            raise UserError(
+                f"{place} must not export by itself; every variant is exported for measure.runtimes. Leave it out."
+            )
+        if step.stage == "quantize" and number < len(chain) - 1:
+            raise UserError(
+                f"{place} must quantize last; {chain[number + 1].stage} comes after. Put quantize at the end."
+            )
+
+
 def _check_variant_name(name: str, place: str) -> None:
-    allowed = all(c.isalnum() or c in "._-" for c in name) and name[:1].isalnum() and len(name) <= 64
+    allowed = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) is not None
     if not allowed or name in _RESERVED:
         raise UserError(
-            f"{place} must be named with letters, digits, dots and dashes, at most 64, and not "
+            f"{place} must be named with at most 64 letters, digits, dots, dashes and underscores, and not "
             f"{', '.join(sorted(_RESERVED))}; got '{name}'."
         )
 
@@ -192,13 +222,21 @@ def _check_names(recipe: Recipe, where: str) -> None:
     for runtime in recipe.measure.runtimes:
         if runtime != "auto":
             RUNTIMES[runtime]
+    if recipe.gates.max_latency_ms is not None:
+        RUNTIMES[recipe.gates.max_latency_ms.runtime]
+        if recipe.gates.max_latency_ms.device not in ("cpu", "cuda"):
+            raise unknown_name("device", recipe.gates.max_latency_ms.device, ["cpu", "cuda"])
+    if not recipe.variants:
+        raise UserError(f"{where}.variants must name at least one variant; it names none.")
     for device in recipe.measure.devices:
         if device not in ("auto", "cpu", "cuda"):
             raise UserError(f"{where}.measure.devices: {unknown_name('device', device, ['auto', 'cpu', 'cuda'])}")
     for variant, expected in recipe.expect.items():
         if variant not in recipe.variants:
             raise UserError(f"{where}.expect: {unknown_name('variant', variant, recipe.variants)}")
-        for key in expected:
+        for key, (low, high) in expected.items():
+            if low > high:
+                raise UserError(f"{where}.expect.{variant}.{key} must be [lowest, highest]; got [{low:g}, {high:g}].")
             if key not in METRICS and key not in _CUTS:
                 raise UserError(f"{where}.expect.{variant}: {unknown_name('metric', key, [*METRICS, *_CUTS])}")
 

@@ -13,10 +13,21 @@ from typing import Any
 
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
+from baseline.progress import console
 
 _ENTRY = "entry.json"
 _ROOT = Path(__file__).parent.parent
-_LIBRARIES = ("torch", "torchao", "torch-pruning", "numpy", "opencv-python", "fvcore")
+_LIBRARIES = (
+    "torch",
+    "torchao",
+    "torch-pruning",
+    "numpy",
+    "opencv-python",
+    "Pillow",
+    "fvcore",
+    "torchmetrics",
+    "accelerate",
+)
 
 
 class Store:
@@ -32,6 +43,7 @@ class Store:
             return None
         if _is_whole(entry):
             return entry
+        console.print(f"{entry} is damaged; it is removed and made again", highlight=False, markup=False)
         shutil.rmtree(entry)
         return None
 
@@ -94,7 +106,7 @@ def library_versions() -> dict[str, str]:
 def _is_whole(entry: Path) -> bool:
     try:
         checksums: dict[str, str] = json.loads((entry / _ENTRY).read_text())["files"]
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
         return False
     return all((entry / name).is_file() and file_sha256(entry / name) == sha for name, sha in checksums.items())
 

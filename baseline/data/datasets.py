@@ -69,14 +69,15 @@ def _sequences(split: Path) -> list[PairFiles]:
 
 
 def _data_set(name: str, train: list[PairFiles], val: list[PairFiles], test: list[PairFiles]) -> DataSet:
-    check_pairs([*train, *val, *test])
+    check_pairs([*val, *test])
+    shortest = check_pairs(train)
     if train and not val:
         train, val = hold_out(train)
     return DataSet(
         name=name,
         test=PairSet({pair.name: pair.read for pair in test}),
         manifest={"name": name, "files": file_manifest([*train, *val, *test])},
-        train=PairedCrops(train) if train else None,
+        train=PairedCrops(train, shortest) if train else None,
         val=PairSet({pair.name: pair.read for pair in val}) if val else None,
     )
 

@@ -1,5 +1,6 @@
 """Training samples: the same for any number of workers and after any restart, because each has its own seed."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from baseline.data.pairs import CropSource
 from baseline.data.pictures import Picture
+from baseline.errors import UserError
 from baseline.settings import FitSettings
 
 
@@ -52,6 +54,14 @@ class CropSamples(Dataset[Batch]):
             return to_tensor(turned[:, ::-1] if mirrored else turned)
 
         return Batch(augment(blurred), augment(sharp))
+
+
+def unwrapped(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """The loader's batches; a UserError of a worker process is told in one line again, without its traceback."""
+    try:
+        yield from loader
+    except UserError as error:
+        raise UserError(str(error).strip().splitlines()[-1].rpartition("UserError: ")[2]) from None
 
 
 def batches(source: CropSource, settings: FitSettings, first_step: int = 0) -> DataLoader[Batch]:

@@ -11,6 +11,9 @@ from PIL import Image
 from baseline.data.pictures import Picture, list_pictures, read_picture
 from baseline.errors import UserError
 
+MIN_SIDE = 11
+"""The shortest side in pixels of a scored picture: that of the window of SSIM."""
+
 Crops = tuple[Picture, Picture]
 """The blurred and the sharp crop."""
 
@@ -50,6 +53,10 @@ class PairSet:
 class CropSource(Protocol):
     """Where training crops come from. The same generator state gives the same crops."""
 
+    @property
+    def largest_crop(self) -> int:
+        """The largest side that every picture can give."""
+
     def crop(self, rng: np.random.Generator, side: int) -> Crops:
         """A random blurred crop and its sharp one, side x side."""
 
@@ -69,12 +76,17 @@ class DataSet:
     notes: tuple[str, ...] = ()
     """What a reader of numbers on this data must know."""
 
-    def training_crops(self) -> CropSource:
-        """The training part; a UserError if there is none."""
+    def training_crops(self, side: int) -> CropSource:
+        """The training part; a UserError if there is none, or if a picture of it is smaller than the crops."""
         if self.train is None:
             raise UserError(
                 f"data '{self.name}' must have a training part; it holds test pairs only. "
                 "Lay the folder out as ROOT/train/{blur,sharp} and ROOT/test/{blur,sharp}."
+            )
+        if self.train.largest_crop < side:
+            raise UserError(
+                f"crop must be at most {self.train.largest_crop} for data '{self.name}', the shortest side of its "
+                f"training pictures; got {side}. Set a smaller crop."
             )
         return self.train
 
@@ -96,8 +108,12 @@ class PairFiles:
         return Pair(self.name, self.group, blurred, sharp)
 
 
-def check_pairs(files: Sequence[PairFiles]) -> None:
-    """Open every file's head: a UserError names the first that is unreadable or not of its partner's size."""
+def check_pairs(files: Sequence[PairFiles]) -> int:
+    """Open every file's head; returns the shortest side of all.
+
+    A UserError names the first file that is unreadable, not of its partner's size, or too small to be scored.
+    """
+    shortest = 1 << 30
     for pair in files:
         sizes = []
         for path in (pair.blurred, pair.sharp):
@@ -108,6 +124,10 @@ def check_pairs(files: Sequence[PairFiles]) -> None:
                 raise UserError(f"{path} must be a readable picture; {error}. Remove or replace the file.") from None
         if sizes[0] != sizes[1]:
             raise _size_error(pair, sizes[0], sizes[1])
+        shortest = min(shortest, *sizes[0])
+        if shortest < MIN_SIDE:
+            raise UserError(f"{pair.sharp} must be at least {MIN_SIDE} pixels a side to be scored; it is {shortest}.")
+    return shortest
 
 
 def _size_error(pair: PairFiles, blurred: tuple[int, ...], sharp: tuple[int, ...]) -> UserError:
@@ -120,8 +140,9 @@ def _size_error(pair: PairFiles, blurred: tuple[int, ...], sharp: tuple[int, ...
 class PairedCrops:
     """Training crops from pairs of files, at the same place in both pictures."""
 
-    def __init__(self, files: Sequence[PairFiles]) -> None:
+    def __init__(self, files: Sequence[PairFiles], largest_crop: int) -> None:
         self._files = files
+        self.largest_crop = largest_crop
 
     def crop(self, rng: np.random.Generator, side: int) -> Crops:
         pair = self._files[int(rng.integers(len(self._files)))].read()

@@ -57,6 +57,9 @@ def _fixed_pair(name: str, photo: Path, seed: list[int], reach: float) -> Pair:
 class PhotoCrops:
     """Training crops of sharp photographs, each blurred by its own camera shake."""
 
+    largest_crop = PAIR_SIZE[0]
+    """The fixed pairs are of that height, and the training photographs are no smaller."""
+
     def __init__(self, photos: list[Path]) -> None:
         self._photos = photos
 

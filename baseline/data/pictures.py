@@ -40,8 +40,11 @@ def _is_deep_png(path: Path) -> bool:
 def write_picture(picture: Picture, path: Path) -> None:
     """Write in the format that the name asks for; the file appears whole or not at all."""
     beside = path.with_name(f".{path.stem}.part{path.suffix}")
-    Image.fromarray(picture).save(beside, quality=95)
-    beside.replace(path)
+    try:
+        Image.fromarray(picture).save(beside, quality=95)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -6,7 +6,10 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from baseline.errors import UserError
 from baseline.registry import Registry
@@ -14,11 +17,15 @@ from baseline.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
+Width = Annotated[int, Field(ge=4)]
+Blocks = Annotated[int, Field(ge=1)]
+Conv = Literal["plain", "separable"]
+
 NETWORKS: Registry[Callable[..., nn.Module]] = Registry("network")
 
 
 @NETWORKS.register("mimo-unet")
-def mimo_unet(width: int = 32, num_blocks: int = 8, conv: str = "plain") -> nn.Module:
+def mimo_unet(width: Width = 32, num_blocks: Blocks = 8, conv: Conv = "plain") -> nn.Module:
     """MIMO-UNet: three scales in, three scales out (ICCV 2021); any width and number of residual blocks."""
     from baseline.networks.mimo_unet import MIMOUNet
 
@@ -26,7 +33,7 @@ def mimo_unet(width: int = 32, num_blocks: int = 8, conv: str = "plain") -> nn.M
 
 
 @NETWORKS.register("mimo-unet-plus")
-def mimo_unet_plus(width: int = 32, num_blocks: int = 20, conv: str = "plain") -> nn.Module:
+def mimo_unet_plus(width: Width = 32, num_blocks: Blocks = 20, conv: Conv = "plain") -> nn.Module:
     """MIMO-UNet+: the deeper one, with channel dropout on the fused features."""
     from baseline.networks.mimo_unet import MIMOUNet
 
@@ -53,17 +60,42 @@ def factory_of(architecture: str) -> Callable[..., nn.Module]:
     return made
 
 
+def own_source(architecture: str) -> Path | None:
+    """The file of a user's own network; None for a registered one or one without a source file."""
+    if ":" not in architecture:
+        return None
+    file = inspect.getsourcefile(inspect.unwrap(factory_of(architecture)))
+    return None if file is None else Path(file)
+
+
 def check_arguments(architecture: str, arguments: dict[str, Any]) -> None:
     """A UserError if the network does not take these keyword arguments."""
     accepted = inspect.signature(factory_of(architecture)).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values()):
         return
-    for name in arguments:
+    for name, value in arguments.items():
+        if name in accepted and architecture in NETWORKS:
+            _check_value(architecture, name, value, accepted[name].annotation)
         if name not in accepted:
             raise UserError(
                 f"network '{architecture}' must be given arguments that it has; '{name}' is none. "
                 f"It takes: {', '.join(accepted) or 'none'}."
             )
+
+
+def default_arguments(architecture: str) -> dict[str, Any]:
+    """The network's arguments where none are given."""
+    parameters = inspect.signature(factory_of(architecture)).parameters
+    return {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
+
+
+def _check_value(architecture: str, name: str, value: Any, annotation: str) -> None:
+    """A UserError if a registered network's argument is not of the type and range that its signature states."""
+    try:
+        TypeAdapter(globals()[annotation]).validate_python(value, strict=True)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"]
+        raise UserError(f"network '{architecture}' must be given a right {name}; got {value!r}: {message}.") from None
 
 
 def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:

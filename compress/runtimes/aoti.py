@@ -21,6 +21,9 @@ from baseline.restorer import in_batches, size_multiple_of
 from compress.graph import deployed_graph, dynamic_sides
 from compress.runtimes import compiler
 
+_COMPILING = {"freezing": True, "cpp.dynamic_threads": True}
+"""Weights laid out in advance; and the number of threads taken when run, not that of the machine that compiled."""
+
 _NOTE = "lightsharp.json"
 _NOTE_KEYS = ("size_multiple", "torch", "machine", "instruction_set")
 _INSTRUCTION_SETS: dict[str, Callable[[], bool]] = {
@@ -48,7 +51,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
         program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(multiple))
         whole = Path(
             torch._inductor.aoti_compile_and_package(
-                program, package_path=f"{work}/whole.pt2", inductor_configs={"freezing": True}
+                program, package_path=f"{work}/whole.pt2", inductor_configs=_COMPILING
             )
         )
         built_for = {"size_multiple": str(multiple), "torch": torch.__version__, **_built_for(whole)}

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RuntimeEntry:
-    """A runtime's module in this package, and the suffix of its deployables; None: it runs networks in memory."""
+    """A runtime's module, the suffix of its deployables (None: it runs networks in memory), and its devices."""
 
     module: str
     suffix: str | None
     about: str
+    devices: tuple[str, ...] = ("cpu", "cuda")
 
 
 class FileRuntime(Protocol):
@@ -50,7 +51,9 @@ class MemoryRuntime(Protocol):
 
 RUNTIMES: Registry[RuntimeEntry] = Registry("runtime")
 RUNTIMES.register("aoti")(
-    RuntimeEntry("compress.runtimes.aoti", ".pt2", "AOTInductor: a compiled file for CPUs, any height and width")
+    RuntimeEntry(
+        "compress.runtimes.aoti", ".pt2", "AOTInductor: a compiled file for CPUs, any height and width", ("cpu",)
+    )
 )
 RUNTIMES.register("eager")(RuntimeEntry("compress.runtimes.eager", None, "PyTorch as it is written; no file"))
 RUNTIMES.register("inductor")(

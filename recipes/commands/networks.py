@@ -2,29 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from baseline.errors import UserError
 from baseline.output import output_folder
 from baseline.settings import DataSettings, TrainSettings
+from recipes.options import data_options
 from recipes.parse import parse, parse_assignments
-
-Command = Callable[..., Any]
-
-
-def _data_options(command: Command) -> Command:
-    named = click.option(
-        "--data", default="photos", show_default=True, help="A data set's name (lightsharp ls datasets)."
-    )
-    rooted = click.option(
-        "--root", type=click.Path(path_type=Path), help="The folder of the data set, if it is not shipped."
-    )
-    return named(rooted(command))
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -41,13 +29,11 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON 
 
 
 @click.command()
-@click.option(
-    "--network", default="mimo-unet", show_default=True, help="A network's name or your package.module:factory."
-)
+@click.option("--network", help="A network's name or your package.module:factory.  [default: mimo-unet]")
 @click.option(
     "--from", "start", metavar="NETWORK", help="Go on from this shipped name or artifact instead of from scratch."
 )
-@_data_options
+@data_options
 @click.option("--steps", type=int, required=True, help="Optimizer steps.")
 @click.option(
     "--set",
@@ -66,7 +52,9 @@ def train(
     network: str, start: str | None, data: str, root: Path | None, steps: int, assignments: tuple[str, ...], out: Path
 ) -> None:
     """Train a network, from scratch or from another one, and save it as an artifact."""
-    values = {"network": None if start else network, "steps": steps} | parse_assignments(assignments)
+    if start and network:
+        raise UserError(f"train must be given --network or --from; got both ({network}, {start}). Leave one out.")
+    values = {"network": None if start else network or "mimo-unet", "steps": steps} | parse_assignments(assignments)
     settings = parse(TrainSettings, values, "train")
     chosen = parse(DataSettings, {"name": data, "root": root}, "data")
     output_folder(out)
@@ -78,7 +66,7 @@ def train(
 
 @click.command("eval")
 @click.argument("network")
-@_data_options
+@data_options
 @_json_option
 def evaluate(network: str, data: str, root: Path | None, as_json: bool) -> None:
     """Score a shipped network, an artifact or a deployable on a data set's test pairs."""
@@ -103,8 +91,9 @@ def evaluate(network: str, data: str, root: Path | None, as_json: bool) -> None:
         f"{result['ssim']['mean']:.4f}",
     )
     Console().print(table)
-    low, high = result["psnr_db"]["ci95"]
-    click.echo(f"95% interval of the mean PSNR, bootstrapped by photograph: {low:.2f} to {high:.2f} dB")
+    if result["psnr_db"]["ci95"] is not None:
+        low, high = result["psnr_db"]["ci95"]
+        click.echo(f"95% interval of the mean PSNR, bootstrapped by photograph: {low:.2f} to {high:.2f} dB")
 
 
 @click.command()
@@ -160,12 +149,15 @@ def measure(
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Where the restored pictures go, names kept."
 )
-def restore(inputs: tuple[Path, ...], network: str, out: Path) -> None:
+@click.option("--overwrite", is_flag=True, help="Write over pictures that are in --out already.")
+def restore(inputs: tuple[Path, ...], network: str, out: Path, overwrite: bool) -> None:
     """Deblur pictures, or all pictures of folders, of any size."""
-    from baseline.restore import plan_outputs, restore_files
+    from baseline.restore import other_files, plan_outputs, restore_files
     from recipes.evaluation import open_named
 
-    planned = plan_outputs(inputs, out)
+    planned = plan_outputs(inputs, out, overwrite)
+    for path in other_files(inputs, out):
+        click.echo(f"left alone, not a picture that can be read: {path}", err=True)
     output_folder(out)
     restorer = open_named(network)
     failed = 0

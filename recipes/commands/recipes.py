@@ -10,7 +10,7 @@ from rich.text import Text
 
 from baseline.errors import UserError
 from recipes.listing import describe
-from recipes.schema import read_recipe, recipe_json_schema, recipe_path
+from recipes.schema import read_recipe, recipe_json_schema, recipe_path, recipe_text
 
 
 @click.command()
@@ -27,7 +27,7 @@ def ls(what: str) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a recipe."""
-    click.echo(recipe_path(name).read_text(), nl=False)
+    click.echo(recipe_text(recipe_path(name)), nl=False)
 
 
 @click.command()

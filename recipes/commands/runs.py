@@ -10,6 +10,7 @@ from rich.console import Console
 
 from baseline.errors import UserError
 from recipes.expectations import unmet
+from recipes.options import data_options
 from recipes.parse import parse_yaml
 from recipes.schema import Recipe, check_recipe, read_recipe
 from reports.record import Report
@@ -44,13 +45,15 @@ def run(recipe: str, assignments: tuple[str, ...], out: Path | None, dry_run: bo
 @click.command()
 @click.argument("network")
 @click.argument("stages", nargs=-1, required=True)
+@data_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
-def apply(network: str, stages: tuple[str, ...], out: Path) -> None:
+def apply(network: str, stages: tuple[str, ...], data: str, root: Path | None, out: Path) -> None:
     """Apply STAGES, such as 'prune: {params_cut: 0.3}' 'train: {steps: 300}', to a network, without a recipe."""
     steps = [parse_yaml(stage, f"stage '{stage}'") for stage in stages]
     content = {
         "description": f"{network} with {', '.join(stages)}",
         "teacher": {"network": network},
+        "data": {"name": data} | ({} if root is None else {"root": str(root)}),
         "variants": {"applied": steps},
     }
     _run_and_show(check_recipe(content, "apply"), content, out.name, out)

@@ -18,7 +18,9 @@ def run(given: StageInput, settings: DistillSettings) -> StageOutcome:
     if settings.student is None:
         student = load(parent_of(given, "distill without a student's name"))
     else:
-        architecture, arguments = student_plan(settings.student, teacher.arguments, settings.arguments)
+        architecture, arguments = student_plan(
+            settings.student, (teacher.architecture, teacher.arguments), settings.arguments
+        )
         student = Artifact.new(architecture, arguments, settings.seed)
     loss = distillation(
         teacher.network, supervised(settings.frequency_weight), settings.teacher_weight, settings.frequency_weight

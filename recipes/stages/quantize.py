@@ -23,6 +23,6 @@ def run(given: StageInput, settings: QuantizeSettings) -> StageOutcome:
 
 def calibration_crops(data: DataSet, settings: QuantizeSettings) -> list[Tensor]:
     """Blurred training crops, each 1,3,H,W, the same for the same seed."""
-    source = data.training_crops()
+    source = data.training_crops(settings.crop)
     generators = (np.random.default_rng([settings.seed, index]) for index in range(settings.crops))
     return [to_tensor(source.crop(rng, settings.crop)[0])[None] for rng in generators]

@@ -71,7 +71,7 @@ STAGES.register("prune")(
         "recipes.stages.prune",
         "remove channels",
         PruneSettings,
-        ("baseline/networks", "compress/prune.py", "compress/verify.py", "compress/criteria.py", "compress/cost.py"),
+        ("baseline", "compress/prune.py", "compress/verify.py", "compress/criteria.py", "compress/cost.py"),
     )
 )
 STAGES.register("distill")(
@@ -84,35 +84,16 @@ STAGES.register("distill")(
         uses_data=True,
     )
 )
+_DEPLOYING = ("baseline", "compress/quantize.py", "compress/int8.py", "compress/half.py", "compress/graph.py")
 STAGES.register("quantize")(
-    Stage(
-        "recipes.stages.quantize",
-        "compute with fewer bits",
-        QuantizeSettings,
-        (
-            "baseline/networks",
-            "baseline/data",
-            "compress/quantize.py",
-            "compress/int8.py",
-            "compress/half.py",
-            "compress/graph.py",
-        ),
-        uses_data=True,
-    )
+    Stage("recipes.stages.quantize", "compute with fewer bits", QuantizeSettings, _DEPLOYING, uses_data=True)
 )
 STAGES.register("export")(
     Stage(
         "recipes.stages.export",
-        "write a file for a runtime",
+        "write a file for a runtime; a recipe's runner does so for every variant",
         ExportSettings,
-        (
-            "baseline/networks",
-            "compress/quantize.py",
-            "compress/int8.py",
-            "compress/half.py",
-            "compress/graph.py",
-            "compress/runtimes",
-        ),
+        (*_DEPLOYING, "compress/runtimes"),
         depends_on_machine=True,
     )
 )

@@ -41,7 +41,7 @@ def fit_and_save(
     val = given.data.val
     report = fit(
         artifact.network,
-        given.data.training_crops(),
+        given.data.training_crops(settings.crop),
         loss,
         settings,
         given.scratch,

@@ -1,0 +1,20 @@
+"""Options that several commands take."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+def data_options(command: Command) -> Command:
+    """Give a command --data and --root."""
+    named = click.option(
+        "--data", default="photos", show_default=True, help="A data set's name (lightsharp ls datasets)."
+    )
+    rooted = click.option(
+        "--root", type=click.Path(path_type=Path), help="The folder of the data set, if it is not shipped."
+    )
+    return named(rooted(command))
