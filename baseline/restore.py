@@ -63,7 +63,7 @@ def _pictures_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
         return [(given, out / given.name)]
     if not given.is_dir():
         raise UserError(f"{given} must be a picture or a folder of pictures; there is none.")
-    folders = [f for f in (given, *sorted(p for p in given.rglob("*") if p.is_dir())) if not _within(f, out)]
+    folders = [given, *sorted(p for p in given.rglob("*") if p.is_dir() and not _within(p, out))]
     found = [(path, out / path.relative_to(given)) for folder in folders for path in list_pictures(folder)]
     if not found:
         raise UserError(f"{given} must hold pictures; it holds none.")

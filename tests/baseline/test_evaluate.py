@@ -48,12 +48,15 @@ def test_pairs_are_made_when_asked_for() -> None:
     [
         ([2.0, 2.0, 2.0], ["a", "b", "c"], (2.0, 2.0)),
         ([0.0, 1.0], ["a", "b"], (0.0, 1.0)),  # both twice has a chance of a quarter each, far above 2.5%
-        ([0.0, 2.0], ["a", "a"], (1.0, 1.0)),  # one photograph: nothing to resample
         ([0.0, 0.0, 3.0], ["a", "a", "b"], (0.0, 3.0)),
     ],
 )
 def test_the_interval_resamples_groups(values: list[float], groups: list[str], interval: tuple[float, float]) -> None:
     assert bootstrap_interval(values, groups) == pytest.approx(interval)
+
+
+def test_one_photograph_has_no_interval() -> None:
+    assert bootstrap_interval([0.0, 2.0], ["a", "a"]) is None
 
 
 def test_the_interval_is_that_of_the_normal_distribution_for_many_groups() -> None:

@@ -28,7 +28,7 @@ class OnePicture:
 
 @pytest.mark.parametrize(("workers", "first_step"), [(0, 0), (2, 0), (0, 3), (1, 3)])
 def test_samples_depend_on_their_number_alone(workers: int, first_step: int) -> None:
-    source = photos().training_crops()
+    source = photos().training_crops(96)
     expected = CropSamples(source, settings())
     loaded = list(batches(source, settings(workers=workers), first_step))
     assert len(loaded) == 5 - first_step
@@ -39,7 +39,7 @@ def test_samples_depend_on_their_number_alone(workers: int, first_step: int) -> 
 
 
 def test_samples_differ_and_follow_the_seed() -> None:
-    source = photos().training_crops()
+    source = photos().training_crops(96)
     first, other = CropSamples(source, settings()), CropSamples(source, settings(seed=1))
     assert not torch.equal(first[0].sharp, first[1].sharp)
     assert not torch.equal(first[0].sharp, other[0].sharp)

@@ -43,7 +43,7 @@ def test_each_pair_is_scored_on_its_own() -> None:
 
 def test_an_error_below_half_a_grey_level_is_not_seen(photo: Picture) -> None:
     sharp = to_tensor(photo)[None]
-    assert psnr(sharp + 0.49 / 255, sharp).item() == float("inf")
+    assert psnr(sharp + 0.49 / 255, sharp).item() == 100.0
     assert torch.equal(ssim(sharp + 0.49 / 255, sharp), ssim(sharp, sharp))
     assert ssim(sharp, sharp).item() == pytest.approx(1, abs=1e-4)
     assert psnr(sharp + 0.51 / 255, sharp).item() == pytest.approx(20 * np.log10(255), abs=0.2)
@@ -51,7 +51,7 @@ def test_an_error_below_half_a_grey_level_is_not_seen(photo: Picture) -> None:
 
 def test_values_outside_the_range_are_clamped() -> None:
     sharp = torch.ones(1, 3, 16, 16)
-    assert psnr(sharp + 0.5, sharp).item() == float("inf")
+    assert psnr(sharp + 0.5, sharp).item() == 100.0
 
 
 def test_a_picture_in_0_to_255_is_scored_as_wrong(photo: Picture) -> None:

@@ -46,7 +46,7 @@ def test_a_folder_has_its_pairs(folder: Path, noise: Noise) -> None:
 
 
 def test_crops_are_cut_at_the_same_place(folder: Path) -> None:
-    blurred, sharp = opened("folder", folder).training_crops().crop(np.random.default_rng(0), 32)
+    blurred, sharp = opened("folder", folder).training_crops(32).crop(np.random.default_rng(0), 32)
     files = [
         (read_picture(folder / f"train/blur/{i}.png"), read_picture(folder / f"train/sharp/{i}.png")) for i in range(6)
     ]
@@ -67,7 +67,7 @@ def test_a_folder_of_pairs_is_there_to_score(tmp_path: Path, noise: Noise) -> No
     data = opened("folder", tmp_path / "数据")
     assert [p.name for p in data.test] == ["模糊 1"]
     with pytest.raises(UserError, match="data 'folder' must have a training part; it holds test pairs only"):
-        data.training_crops()
+        data.training_crops(32)
 
 
 def test_gopro_has_sequences(tmp_path: Path, noise: Noise) -> None:
@@ -129,7 +129,8 @@ def missing_folder(root: Path) -> Path:
 
 
 def two_of_one_name(root: Path) -> Path:
-    return write(np.zeros((48, 64, 3), np.uint8), root / "test/blur/1.jpg")
+    write(np.zeros((48, 64, 3), np.uint8), root / "test/blur/1.jpg")
+    return root / "test/blur/1.png"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def two_of_one_name(root: Path) -> Path:
         (deep_grey, "must have 8 bits a channel"),
         (deep_colour, "must have 8 bits a channel"),
         (missing_folder, "must be a folder of pictures; there is no such folder"),
-        (two_of_one_name, "1.png"),
+        (two_of_one_name, "must have a name of its own"),
     ],
 )
 def test_a_file_that_is_wrong_is_named(folder: Path, damage: Callable[[Path], Path], said: str) -> None:

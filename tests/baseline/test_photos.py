@@ -60,7 +60,7 @@ def test_training_crops_come_from_training_photographs(monkeypatch: pytest.Monke
         return np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
 
     monkeypatch.setattr(photos, "load_photo", opened)
-    source = photos.photos().training_crops()
+    source = photos.photos().training_crops(96)
     for seed in range(400):
         source.crop(np.random.default_rng(seed), 32)
     assert set(used) == set(list_pictures(photos.FOLDER / "train"))
@@ -68,7 +68,7 @@ def test_training_crops_come_from_training_photographs(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("seed", range(4))
 def test_crops_show_the_same_place(seed: int) -> None:
-    blurred, sharp = photos.photos().training_crops().crop(np.random.default_rng(seed), 96)
+    blurred, sharp = photos.photos().training_crops(96).crop(np.random.default_rng(seed), 96)
     assert blurred.shape == sharp.shape == (96, 96, 3)
     # Blur keeps the mean colour of a place, which differs from place to place.
     tiles = (a.reshape(4, 24, 4, 24, 3).mean(axis=(1, 3)) for a in (blurred.astype(float), sharp.astype(float)))

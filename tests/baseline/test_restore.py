@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from baseline.data.pictures import Picture, read_picture, write_picture
 from baseline.errors import UserError
 from baseline.evaluate import Unchanged
-from baseline.restore import plan_outputs, restore_files
+from baseline.restore import other_files, plan_outputs, restore_files
 from baseline.restorer import Finest, NetworkRestorer, restore_any_size
 
 Noise = Callable[..., Picture]
@@ -139,6 +139,24 @@ def test_nothing_is_half_written(tmp_path: Path, noise: Noise, monkeypatch: pyte
     write_picture(noise(), tmp_path / "in/a.png")
     planned = plan_outputs([tmp_path / "in"], tmp_path / "out")
     monkeypatch.setattr(Image.Image, "save", full_disk)
-    with pytest.raises(OSError, match="no space left"):
-        list(restore_files(Unchanged(), planned))
-    assert [p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")] == []
+    (done,) = restore_files(Unchanged(), planned)
+    assert done.error == "no space left on device"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_is_there_is_not_overwritten_unless_asked(tmp_path: Path, noise: Noise) -> None:
+    write_picture(noise(), tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.png").write_text("mine")
+    with pytest.raises(UserError, match=r"must not be there yet; it is\. Choose another --out, or add --overwrite"):
+        plan_outputs([tmp_path / "a.png"], tmp_path / "out")
+    assert len(plan_outputs([tmp_path / "a.png"], tmp_path / "out", overwrite=True)) == 1
+
+
+def test_an_output_folder_inside_the_input_is_no_input(tmp_path: Path, noise: Noise) -> None:
+    write_picture(noise(), tmp_path / "a.png")
+    (tmp_path / "out").mkdir()
+    write_picture(noise(), tmp_path / "out/b.png")
+    (tmp_path / "c.gif").write_bytes(b"GIF89a")
+    assert plan_outputs([tmp_path], tmp_path / "out") == [(tmp_path / "a.png", tmp_path / "out/a.png")]
+    assert other_files([tmp_path], tmp_path / "out") == [tmp_path / "c.gif"]

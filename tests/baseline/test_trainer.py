@@ -47,7 +47,7 @@ def loss(outputs, batch):
 def validate(network):
     return float(sum(p.double().sum() for p in network.parameters()))
 
-report = fit(network, photos().training_crops(), loss, settings, folder, validate)
+report = fit(network, photos().training_crops(32), loss, settings, folder, validate)
 torch.save({"network": network.state_dict(), "curve": report.curve, "done": steps}, folder / "end.pt")
 """
 

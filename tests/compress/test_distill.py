@@ -70,13 +70,22 @@ def test_the_teacher_is_not_taught(tiny: Callable[..., nn.Module]) -> None:
 def test_students_are_smaller_than_their_teacher(
     student: str, least: float, most: float, teacher: dict[str, int]
 ) -> None:
-    cut = 1 - parameters(build(*student_plan(student, teacher, {}))) / parameters(build("mimo-unet", teacher))
+    cut = 1 - parameters(build(*student_plan(student, ("mimo-unet", teacher), {}))) / parameters(
+        build("mimo-unet", teacher)
+    )
     assert least < cut < most
+
+
+def test_a_students_size_is_its_teachers_where_nothing_is_said() -> None:
+    assert student_plan("mimo-unet-ds", ("mimo-unet-plus", {}), {})[1]["num_blocks"] == 20
 
 
 def test_every_student_can_be_resized() -> None:
     for name in STUDENTS:
-        architecture, arguments = student_plan(name, {}, {"width": 8, "num_blocks": 1})
+        architecture, arguments = student_plan(name, ("mimo-unet", {}), {"width": 8, "num_blocks": 1})
         assert (arguments["width"], arguments["num_blocks"]) == (8, 1)
         assert build(architecture, arguments)(torch.rand(1, 3, 16, 16))[-1].shape == (1, 3, 16, 16)
-    assert student_plan("my.module:make", {"width": 32}, {"depth": 3}) == ("my.module:make", {"depth": 3})
+    assert student_plan("my.module:make", ("mimo-unet", {"width": 32}), {"depth": 3}) == (
+        "my.module:make",
+        {"depth": 3},
+    )

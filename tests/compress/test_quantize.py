@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from baseline.artifact import Artifact, load, read_manifest
 from baseline.errors import UserError
-from baseline.restorer import Finest
+from baseline.restorer import Finest, NetworkRestorer
 from compress import int8
 from compress.cost import deployed_params, weight_bytes
 from compress.quantize import SCHEMES, dtype_of, open_artifact, quantize
@@ -79,7 +79,8 @@ def test_int8_takes_any_size_that_fits(int8_folder: Path) -> None:
     opened = open_artifact(int8_folder)
     assert opened.size_multiple == 4
     for size in ((32, 32), (40, 100)):
-        assert run(opened, torch.rand(2, 3, *size)).shape == (2, 3, *size)
+        restored = NetworkRestorer(opened)(torch.rand(2, 3, *size))
+        assert restored.shape == (2, 3, *size)
 
 
 def test_the_census_says_what_became_integer_and_what_did_not(float_folder: Path, crops: list[Tensor]) -> None:

@@ -22,6 +22,11 @@ from recipes.store import Store, source_sha256
 CHAIN = [{"prune": {"ratio": 0.3}}, {"train": {"steps": 5}}, {"quantize": {"scheme": "int8"}}, {"export": {}}]
 
 
+def write_manifest(folder: Path, lineage: list[dict[str, Any]]) -> None:
+    content = {"architecture": "mimo-unet", "weights_sha256": "", "lineage": lineage}
+    (folder / "model.json").write_text(json.dumps(content))
+
+
 @dataclass
 class Stand:
     """A pipeline whose stages only write down that they ran, and fail when told to."""
@@ -36,7 +41,8 @@ class Stand:
         def run(given: StageInput, settings: Settings) -> StageOutcome:
             self.ran.append(name)
             parent = None if given.parent is None else (given.parent / "model.json").read_text()
-            (given.output / "model.json").write_text(json.dumps([name, settings.model_dump(mode="json"), parent]))
+            lineage = [{"stage": name, "settings": settings.model_dump(mode="json"), "parent": parent}]
+            write_manifest(given.output, lineage)
             if name == self.fails:
                 raise RuntimeError("killed")
             return StageOutcome(steps=1, details={"name": name})
@@ -54,7 +60,7 @@ class Stand:
         self.patch.setattr("recipes.pipeline.build_identity", lambda: {"isa": given.get("machine", "this")})
         start = self.folder / "start"
         start.mkdir(exist_ok=True)
-        (start / "model.json").write_text('"start"')
+        write_manifest(start, [])
         made = pipeline.chain(start, [parse_step(step, "x") for step in chain], "v")
         return {outcome["details"]["name"]: outcome["key"] for outcome in made.outcomes}
 
@@ -154,3 +160,14 @@ def test_calibration_comes_from_training_photographs(monkeypatch: pytest.MonkeyP
     assert {tuple(crop.shape) for crop in crops} == {(1, 3, 64, 64)}
     assert set(used) <= set(list_pictures(photos.FOLDER / "train"))
     assert len(set(used)) > 30
+
+
+def test_a_changed_network_of_the_users_own_is_trained_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = stand.folder / "own_network.py"
+    monkeypatch.syspath_prepend(str(stand.folder))
+    chain = [{"train": {"network": "own_network:make", "steps": 1}}]
+    module.write_text("def make(): ...\n")
+    before = stand.keys(chain)
+    assert stand.keys(chain) == before
+    module.write_text("def make(): return 1\n")
+    assert stand.keys(chain) != before

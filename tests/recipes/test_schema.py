@@ -217,3 +217,27 @@ def test_the_json_schema_refuses_mistakes(path: str, value: Any) -> None:
     schema = recipe_json_schema()
     assert accepts(schema, GOOD, schema)
     assert not accepts(schema, changed(path, value), schema)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("variants.a=[{from: pruned-30, quantize: {scheme: int8}}]", "must hold from alone; it also holds quantize"),
+        ("variants.a=[{from: [1]}]", "must name a variant above this one"),
+        ("variants.a=[{quantize: {scheme: int8}}, {train: {steps: 1}}]", "must quantize last; train comes after"),
+        ("variants.a=[{export: {}}]", "must not export by itself"),
+        ("variants.a=[{distill: {student: mimo-unet-ds, arguments: {widht: 3}, steps: 1}}]", "'widht' is none"),
+        ("variants.a=[{distill: {arguments: {width: 3}, steps: 1}}]", "arguments go with a student's name"),
+        ("variants.a=[{train: {network: mimo-unet, arguments: {conv: seperable}, steps: 1}}]", "right conv"),
+        ("variants.a=[{train: {network: mimo-unet, arguments: {width: abc}, steps: 1}}]", "right width"),
+        ("variants.pruned-30.1.train.lr=.inf", "finite number"),
+        ("measure.size=[0, 0]", "greater than or equal to 16"),
+        ("gates.max_latency_ms={limit: 5, runtime: aotii}", "Did you mean 'aoti'?"),
+        ("variants={}", "must name at least one variant"),
+        ("expect.pruned-30.params_cut=[0.4, 0.2]", "must be [lowest, highest]"),
+    ],
+)
+def test_what_would_fail_late_is_refused_early(assignment: str, said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        read_recipe("demo", (assignment,))
+    assert said in str(refused.value)
