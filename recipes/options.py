@@ -18,3 +18,13 @@ def data_options(command: Command) -> Command:
         "--root", type=click.Path(path_type=Path), help="The folder of the data set, if it is not shipped."
     )
     return named(rooted(command))
+
+
+override_option = click.option(
+    "--set",
+    "assignments",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a value, as variants.a.0.prune.ratio=0.3.",
+)
+"""--set, as the commands that read a recipe take it."""

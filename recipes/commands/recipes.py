@@ -10,6 +10,7 @@ from rich.text import Text
 
 from baseline.errors import UserError
 from recipes.listing import describe
+from recipes.options import override_option
 from recipes.schema import read_recipe, recipe_json_schema, recipe_path, recipe_text
 
 
@@ -47,13 +48,7 @@ def cp(recipe: str, file: Path) -> None:
 
 @click.command()
 @click.argument("recipe")
-@click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Override a value, as variants.a.0.prune.ratio=0.3.",
-)
+@override_option
 def validate(recipe: str, assignments: tuple[str, ...]) -> None:
     """Check a recipe without running it."""
     checked, _ = read_recipe(recipe, assignments)

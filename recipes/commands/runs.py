@@ -10,7 +10,7 @@ from rich.console import Console
 
 from baseline.errors import UserError
 from recipes.expectations import unmet
-from recipes.options import data_options
+from recipes.options import data_options, override_option
 from recipes.parse import parse_yaml
 from recipes.schema import Recipe, check_recipe, read_recipe
 from reports.record import Report
@@ -22,13 +22,7 @@ RUNS = Path("runs")
 
 @click.command()
 @click.argument("recipe")
-@click.option(
-    "--set",
-    "assignments",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Override a value, as variants.a.0.prune.ratio=0.3.",
-)
+@override_option
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
 @click.option("--dry-run", is_flag=True, help="Show the stages, and do nothing.")
 def run(recipe: str, assignments: tuple[str, ...], out: Path | None, dry_run: bool) -> None:
