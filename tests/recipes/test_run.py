@@ -250,7 +250,8 @@ def test_a_dry_run_does_nothing(lightsharp: Run, tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["tiny.yaml"]
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+# The demo, whose methods are all among those of the others, is run by .ci/run itself.
+@pytest.mark.parametrize("name", sorted(shipped_recipes().keys() - {"demo"}))
 def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -> None:
     content = yaml.safe_load(shipped_recipes()[name].read_text())
     small = {
