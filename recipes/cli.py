@@ -7,10 +7,13 @@ import click
 from rich.console import Console
 
 from baseline.errors import UserError, unknown_name
+from recipes.commands.deploying import export, measure
 from recipes.commands.doctor import doctor
-from recipes.commands.networks import evaluate, export, measure, restore, train
+from recipes.commands.evaluating import evaluate
 from recipes.commands.recipes import cp, ls, schema, show, validate
+from recipes.commands.restoring import restore
 from recipes.commands.runs import apply, check, report, run
+from recipes.commands.training import train
 
 
 class Commands(click.Group):

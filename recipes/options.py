@@ -28,3 +28,6 @@ override_option = click.option(
     help="Override a value, as variants.a.0.prune.ratio=0.3.",
 )
 """--set, as the commands that read a recipe take it."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+"""--json, as the commands that print numbers take it."""
