@@ -11,8 +11,8 @@ from PIL import Image
 from baseline.data.pictures import Picture, list_pictures, read_picture
 from baseline.errors import UserError
 
-MIN_SIDE = 11
-"""The shortest side in pixels of a scored picture: that of the window of SSIM."""
+MIN_SIDE = 31
+"""The shortest side in pixels of a scored picture: the smallest that gives AlexNet, and so LPIPS, something to see."""
 
 Crops = tuple[Picture, Picture]
 """The blurred and the sharp crop."""
