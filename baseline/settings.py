@@ -34,6 +34,7 @@ class DataSettings(Settings):
 
     name: str = "photos"
     root: Path | None = None
+    cache_mb: int = Field(default=1024, ge=0, description="memory for decoded training pictures; 0: none")
 
 
 class FitSettings(Settings):
