@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from baseline.data.augment import AUGMENTATIONS
 from baseline.networks.zoo import check_arguments
 
 
@@ -37,23 +38,82 @@ class DataSettings(Settings):
     cache_mb: int = Field(default=1024, ge=0, description="memory for decoded training pictures; 0: none")
 
 
+class LossSettings(Settings):
+    """The weight of each term of the loss (0: the term is left out), and of each scale.
+
+    The paper of MIMO-UNet: l1 1, frequency 0.1, scales equal. The article: l1 1, ssim 0.1, scales 1, 1/2, 1/4.
+    """
+
+    l1: float = Field(default=1.0, ge=0)
+    frequency: float = Field(default=0.1, ge=0, description="L1 between unnormalised Fourier transforms (MSFR)")
+    ssim: float = Field(default=0.0, ge=0, description="1 - SSIM")
+    psnr: float = Field(default=0.0, ge=0, description="minus PSNR in dB")
+    charbonnier: float = Field(default=0.0, ge=0)
+    scales: tuple[float, float, float] = Field(default=(1.0, 1.0, 1.0), description="full, half and quarter scale")
+
+    @model_validator(mode="after")
+    def _something_is_weighted(self) -> "LossSettings":
+        if not any((self.l1, self.frequency, self.ssim, self.psnr, self.charbonnier)) or min(self.scales) <= 0:
+            raise ValueError("must give at least one term, and every scale, a weight above 0")
+        return self
+
+
+class Phase(Settings):
+    """A named part of a progressive training. What it leaves open is as in the whole training."""
+
+    name: str
+    share: float = Field(gt=0, le=1, description="of the steps")
+    crop: int | None = Field(default=None, ge=16, multiple_of=4)
+    batch: int | None = Field(default=None, gt=0)
+    scales: int = Field(default=3, ge=1, le=3, description="how many outputs the loss looks at, the coarsest first")
+
+
 class FitSettings(Settings):
     """The training loop. `batch` is the global batch, `crop` the side of the square crops in pixels."""
 
     steps: int = Field(gt=0)
     batch: int = Field(default=8, gt=0)
     crop: int = Field(default=96, ge=16, multiple_of=4)
+    phases: tuple[Phase, ...] = Field(default=(), description="progressive training; none: all steps are alike")
+    augment: str = Field(default="dihedral", description="a set of augmentations: lightsharp ls augmentations")
+    loss: LossSettings = LossSettings()
+    optimizer: Literal["adamw", "adam"] = "adamw"
     lr: float = Field(default=8e-4, gt=0)
+    schedule: Literal["cosine", "halving"] = "cosine"
+    halvings: int = Field(default=5, gt=0, description="of the schedule 'halving', at equal distances")
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps in which the rate rises to `lr`")
-    clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    clip: float = Field(default=1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
     ema: float = Field(default=0.999, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
-    frequency_weight: float = Field(default=0.1, ge=0, description="weight of the frequency loss beside L1")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    keep: Literal["best", "last"] = Field(default="best", description="which weights stay, judged on val")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    checkpoint_gradients: bool = Field(default=False, description="recompute blocks in the backward pass")
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=1, ge=0, description="loader processes; the samples are the same for any number")
+    processes: int = Field(default=1, gt=0, description="training processes that torchrun must have started")
     checkpoint_every: int = Field(default=100, gt=0)
     validate_every: int = Field(default=1000, gt=0)
+    track: Literal["none", "tensorboard", "mlflow"] = "none"
+
+    @field_validator("augment")
+    @classmethod
+    def _augmentation_exists(cls, name: str) -> str:
+        AUGMENTATIONS[name]
+        return name
+
+    @model_validator(mode="after")
+    def _phases_fill_the_steps(self) -> "FitSettings":
+        if self.phases and abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
+            raise ValueError(f"the shares of the phases must sum to 1; got {sum(p.share for p in self.phases):g}")
+        uneven = [b for b in (self.batch, *(p.batch for p in self.phases)) if b and b % self.processes]
+        if uneven:
+            raise ValueError(f"a batch must be a multiple of processes ({self.processes}); got {uneven[0]}")
+        return self
+
+    @property
+    def largest_crop(self) -> int:
+        """The side of the largest crops of all phases."""
+        return max(phase.crop or self.crop for phase in self.phases) if self.phases else self.crop
 
 
 class TrainSettings(FitSettings):

@@ -1,40 +1,46 @@
 """The only training loop: training, fine-tuning and distillation differ in the loss they hand in."""
 
 import math
-import time
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
-from baseline.data.loader import batches, unwrapped
+from baseline.data.loader import Batch, batches, unwrapped
 from baseline.data.pairs import CropSource
+from baseline.distributed import check_processes
 from baseline.errors import UserError
 from baseline.losses import Loss
-from baseline.progress import progress
-from baseline.restorer import on_device, outputs_of
+from baseline.phases import Span, spans
+from baseline.progress import Steps, progress
+from baseline.restorer import outputs_of
 from baseline.settings import FitSettings
+from baseline.tracking import tracker
+from baseline.training_state import TrainingState
 
 Validate = Callable[[nn.Module], float]
 """A network -> its mean PSNR in dB on the validation pairs."""
 
-_Tensors = tuple[Tensor, ...] | list[Tensor]
 _LOG_EVERY = 50
+_AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
 class FitReport:
-    """What a training did: steps, minutes of training (over all its restarts), and its curve."""
+    """What a training did: steps, minutes (over all its restarts), curve, the step of the weights kept, peak memory.
+
+    The memory is that of the whole process (CPU: resident, pictures included; CUDA: allocated) since it started.
+    """
 
     steps: int
     minutes: float
+    kept_step: int
+    peak_memory_mb: float
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -45,124 +51,125 @@ def fit(
     settings: FitSettings,
     folder: Path,
     validate: Validate | None = None,
+    tracking: Path | None = None,
 ) -> FitReport:
-    """Train `network` in place; at the end it holds the moving average of its weights and is in eval mode.
+    """Train `network` in place; at the end it holds the weights that `settings.keep` names, and is in eval mode.
 
-    `folder` keeps the checkpoint: a training that was killed goes on from its last one, with the same result as one
-    that was not. A UserError if the loss stops being finite.
+    What is judged and kept is the moving average of the weights. `folder` holds the checkpoint: a training that was
+    killed goes on from its last one, with the same result as one that was not. `tracking` is where a tracker writes.
+    A UserError if loss or gradient stop being finite, or if it runs in another number of processes than asked for.
     """
-    accelerator = Accelerator(dataloader_config=DataLoaderConfiguration(split_batches=True))
-    run = _Run(network, settings, folder, accelerator)
-    loader = accelerator.prepare(batches(source, settings, run.step))
-    network.train()
-    with progress("training", settings.steps, run.step) as steps:
-        for batch in unwrapped(loader):
-            terms = run.advance(batch, loss)
-            run.log(terms)
-            steps(run.step, f"loss {sum(terms.values()):.4f}")
-            if validate is not None and (run.step % settings.validate_every == 0 or run.step == settings.steps):
-                run.curve.append({"step": run.step, "val_psnr_db": validate(run.average.module)})
+    accelerator = _accelerator(settings)
+    state = TrainingState(network, settings, folder / "checkpoint.pt", accelerator.device)
+    with ExitStack() as stack:
+        if settings.checkpoint_gradients:
+            from baseline.networks.checkpointing import checkpointed_gradients
+
+            stack.enter_context(checkpointed_gradients(network))
+        run = _Run(state, loss, settings, accelerator)
+        shown = stack.enter_context(_shown(run))
+        main = accelerator.is_main_process
+        track = stack.enter_context(tracker(settings.track if main else "none", tracking or folder / "tracking"))
+        loader = batches(source, settings, state.step, accelerator.process_index)
+        network.train()
+        note = ""
+        for span, batch in zip(run.remaining(), unwrapped(loader), strict=True):
+            terms = run.advance(span, batch)
+            last = state.step == settings.steps
+            if last or state.step % _LOG_EVERY == 0:
+                means = run.mean_over_processes(terms)
+                state.curve.append({"step": state.step, **means})
+                track(state.step, {**means, "lr": float(state.schedule.get_last_lr()[0])})
+                note = f"{span.name} loss {sum(means.values()):.4f}"
+            shown(state.step, note)
+            if validate is not None and main and (last or state.step % settings.validate_every == 0):
+                state.judge(validate(state.average.module))
                 network.train()
-            if run.step % settings.checkpoint_every == 0 and run.step < settings.steps:
-                run.save()
-    run.save()
-    network.load_state_dict(run.average.module.state_dict())
+                track(state.step, {"val_psnr_db": state.curve[-1]["val_psnr_db"]})
+            if main and (last or state.step % settings.checkpoint_every == 0):
+                state.save()
+    kept_step, weights = state.kept(settings.keep)
+    network.load_state_dict(weights)
     network.eval()
-    return FitReport(run.step, run.seconds / 60, run.curve)
+    return FitReport(state.step, state.seconds / 60, kept_step, _peak_memory_mb(accelerator.device), state.curve)
 
 
-def learning_rate_share(step: int, settings: FitSettings) -> float:
-    """The share of `lr` used in a step (counted from 0): a linear rise, then half a cosine down to zero."""
-    rise = max(1, round(settings.warmup * settings.steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, settings.steps - rise)))
+def _accelerator(settings: FitSettings) -> Accelerator:
+    """The processes and the device to train on."""
+    check_processes(settings.processes)
+    shrinking = any(phase.scales < 3 for phase in settings.phases)
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=shrinking)]
+    # Without `cpu`, accelerate on a machine without a GPU silently starts one training in each process.
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=handlers)
+    if accelerator.num_processes != settings.processes:
+        raise RuntimeError(f"accelerate joined {accelerator.num_processes} of {settings.processes} processes")
+    return accelerator
 
 
 class _Run:
-    """The state of one training: everything that a checkpoint holds."""
+    """One training on its way: what does not change from step to step, and the step."""
 
-    def __init__(self, network: nn.Module, settings: FitSettings, folder: Path, accelerator: Accelerator) -> None:
+    def __init__(self, state: TrainingState, loss: Loss, settings: FitSettings, accelerator: Accelerator) -> None:
+        self.state = state
         self.settings = settings
         self.accelerator = accelerator
-        self.step = 0
-        self.seconds = 0.0
-        self.curve: list[dict[str, float]] = []
-        self.checkpoint = folder / "checkpoint.pt"
-        on_device(network, accelerator.device)
-        self.average = AveragedModel(network, multi_avg_fn=_moving_average(settings.ema))
-        optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-        self.schedule = LambdaLR(optimizer, lambda step: learning_rate_share(step, settings))
-        self.optimizer = optimizer
-        self.network = network
-        if self.checkpoint.exists():
-            self._restore()
-        self._seconds_before, self._started = self.seconds, time.monotonic()
-        self.wrapped = accelerator.prepare(network)
+        self._loss = loss
+        self._wrapped = accelerator.prepare(state.network)
+        self._autocast = _AUTOCAST[settings.precision]
 
-    def advance(self, batch: Any, loss: Loss) -> dict[str, Tensor]:
-        """One step on one batch; returns the loss terms."""
+    def remaining(self) -> Iterator[Span]:
+        """The span of every step that is left."""
+        return (span for span in spans(self.settings) for _ in range(max(span.first, self.state.step), span.end))
+
+    def advance(self, span: Span, batch: Batch) -> dict[str, Tensor]:
+        """One step on one batch; returns the loss terms of this process."""
+        state, device = self.state, self.accelerator.device
         # Dropout draws from a generator seeded by the step, so that a resumed training draws what a whole one would.
-        torch.manual_seed(self.settings.seed + self.step)
+        torch.manual_seed(self.settings.seed + state.step + 1_000_003 * self.accelerator.process_index)
+        batch = Batch(*(part.to(device, non_blocking=True) for part in batch))
         blurred = batch.blurred.contiguous(memory_format=torch.channels_last)
-        device_type = self.accelerator.device.type
-        with torch.autocast(device_type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            outputs = outputs_of(self.wrapped, blurred)
-        terms = loss([output.float() for output in outputs], batch)
+        with torch.autocast(device.type, self._autocast, enabled=self._autocast is not None):
+            outputs = outputs_of(self._wrapped, blurred)
+        terms = self._loss([output.float() for output in outputs[: span.scales]], batch)
         total = torch.stack(list(terms.values())).sum()
-        if not math.isfinite(total.item()):
-            raise UserError(
-                f"the training loss must stay finite; it became {total.item()} in step {self.step + 1}. "
-                f"Lower lr (now {self.settings.lr:g}); the last good checkpoint is {self.checkpoint}."
-            )
-        self.accelerator.backward(total)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-        self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad()
-        self.average.update_parameters(self.network)
-        self.step += 1
-        self.seconds = self._seconds_before + time.monotonic() - self._started
+        self.accelerator.backward(state.scaler.scale(total))
+        state.scaler.unscale_(state.optimizer)
+        norm = nn.utils.clip_grad_norm_(state.network.parameters(), self.settings.clip or math.inf)
+        self._check_finite(total, norm)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.schedule.step()
+        state.optimizer.zero_grad()
+        state.average.update_parameters(state.network)
+        state.step += 1
         return {name: term.detach() for name, term in terms.items()}
 
-    def log(self, terms: dict[str, Tensor]) -> None:
-        """Add the terms of this step to the curve, now and then."""
-        if self.step % _LOG_EVERY == 0 or self.step == self.settings.steps:
-            self.curve.append({"step": self.step, **{name: term.item() for name, term in terms.items()}})
+    def mean_over_processes(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        """The loss terms of the global batch."""
+        values = self.accelerator.reduce(torch.stack(list(terms.values())), "mean")
+        return dict(zip(terms, values.tolist(), strict=True))
 
-    def save(self) -> None:
-        """Write the checkpoint, in the main process only; it appears whole or not at all."""
-        if not self.accelerator.is_main_process:
+    def _check_finite(self, total: Tensor, norm: Tensor) -> None:
+        """Before the weights change, so that no checkpoint holds broken ones. FP16's scaler skips broken gradients."""
+        checked = torch.stack([total.detach(), torch.zeros_like(norm) if self.state.scaler.is_enabled() else norm])
+        if bool(checked.isfinite().all()):
             return
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "curve": self.curve,
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.checkpoint.with_suffix(".part")
-        torch.save(state, beside)
-        beside.replace(self.checkpoint)
-
-    def _restore(self) -> None:
-        state = torch.load(self.checkpoint, map_location=self.accelerator.device, weights_only=True)
-        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        what = "training loss" if not total.isfinite() else "norm of the gradient"
+        value = total if not total.isfinite() else norm
+        kept = f"the last good checkpoint is {self.state.checkpoint}"
+        raise UserError(
+            f"the {what} must stay finite; it became {value.item()} in step {self.state.step + 1}. Lower lr (now "
+            f"{self.settings.lr:g}); {kept if self.state.checkpoint.exists() else 'there was no checkpoint yet'}."
+        )
 
 
-def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
-    """Exponential moving average whose decay starts low, so that short trainings are not held back by their start."""
+def _shown(run: _Run) -> AbstractContextManager[Steps]:
+    if run.accelerator.is_main_process:
+        return progress("training", run.settings.steps, run.state.step)
+    return nullcontext(lambda _done, _note="": None)
 
-    @torch.no_grad()
-    def update(averaged: _Tensors, current: _Tensors, count: Tensor | int) -> None:
-        now = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averaged, current, 1 - now)
 
-    return update
+def _peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

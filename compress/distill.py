@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from baseline.data.loader import Batch
-from baseline.losses import Loss, at_scale_of, multi_scale_terms
+from baseline.losses import Loss, at_scale_of, multi_scale_terms, weighted_terms
 from baseline.restorer import outputs_of
+from baseline.settings import LossSettings
 
 
-def distillation(teacher: nn.Module, supervised: Loss, teacher_weight: float, frequency_weight: float) -> Loss:
-    """The supervised terms, plus `teacher_weight` times the same loss against the teacher's outputs.
+def distillation(teacher: nn.Module, settings: LossSettings, teacher_weight: float) -> Loss:
+    """The terms against the sharp crops, plus `teacher_weight` times the same against the teacher's outputs.
 
     Outputs are compared with the teacher's output of the same size, or with its finest, resized, where it has none.
     """
@@ -21,11 +22,10 @@ def distillation(teacher: nn.Module, supervised: Loss, teacher_weight: float, fr
         teacher.to(batch.blurred.device)
         with torch.no_grad():
             taught = outputs_of(teacher, batch.blurred)
-        terms = supervised(outputs, batch)
-        for output in outputs:
-            target = next((t for t in taught if t.shape == output.shape), at_scale_of(taught[-1], output))
-            for name, term in multi_scale_terms([output], target, frequency_weight).items():
-                terms[f"teacher_{name}"] = terms.get(f"teacher_{name}", torch.zeros_like(term)) + teacher_weight * term
+        terms = multi_scale_terms(outputs, batch.sharp, settings)
+        targets = [next((t for t in taught if t.shape == o.shape), at_scale_of(taught[-1], o)) for o in outputs]
+        from_teacher = weighted_terms(outputs, targets, batch.sharp.shape[-1], settings)
+        terms.update({f"teacher_{name}": teacher_weight * term for name, term in from_teacher.items()})
         return terms
 
     return loss

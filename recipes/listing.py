@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+from baseline.data.augment import AUGMENTATIONS
 from baseline.data.datasets import DATASETS
 from baseline.errors import unknown_name
 from baseline.networks.zoo import NETWORKS
+from baseline.presets import PRESETS
 from compress.criteria import CRITERIA
 from compress.quantize import SCHEMES
 from compress.runtimes.table import RUNTIMES
@@ -27,6 +29,8 @@ LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "criteria": CRITERIA.describe,
     "schemes": SCHEMES.describe,
     "runtimes": lambda: {name: RUNTIMES[name].about for name in RUNTIMES},
+    "presets": lambda: {name: PRESETS[name].about for name in PRESETS},
+    "augmentations": AUGMENTATIONS.describe,
     "stages": lambda: {name: STAGES[name].about for name in STAGES},
 }
 

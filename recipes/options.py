@@ -9,15 +9,18 @@ import click
 Command = Callable[..., Any]
 
 
+root_option = click.option(
+    "--root", type=click.Path(path_type=Path), help="The folder of the data set, if it is not shipped."
+)
+"""--root, as the commands that read a data set take it."""
+
+
 def data_options(command: Command) -> Command:
     """Give a command --data and --root."""
     named = click.option(
         "--data", default="photos", show_default=True, help="A data set's name (lightsharp ls datasets)."
     )
-    rooted = click.option(
-        "--root", type=click.Path(path_type=Path), help="The folder of the data set, if it is not shipped."
-    )
-    return named(rooted(command))
+    return named(root_option(command))
 
 
 override_option = click.option(

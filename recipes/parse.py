@@ -15,13 +15,21 @@ def parse(model: type[M], values: Any, where: str) -> M:
     """Build a settings object; a UserError says which key of `where` is unknown, missing or wrong."""
     if not isinstance(values, dict):
         raise UserError(f"{where} must be a mapping of keys to values; got {values!r}.")
-    for key in values:
-        if key not in model.model_fields:
-            raise UserError(f"{where}: {unknown_name('key', str(key), model.model_fields)}")
+    _check_keys(model, values, where)
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise _explained(error, where) from None
+
+
+def _check_keys(model: type[BaseModel], values: dict[str, Any], where: str) -> None:
+    """A UserError for a key that the model, or a model inside it, does not know."""
+    for key, value in values.items():
+        if key not in model.model_fields:
+            raise UserError(f"{where}: {unknown_name('key', str(key), model.model_fields)}")
+        inner = model.model_fields[key].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, dict):
+            _check_keys(inner, value, f"{where}.{key}")
 
 
 def _explained(error: ValidationError, where: str) -> UserError:

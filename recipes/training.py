@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from baseline.data.datasets import open_data
+from baseline.distributed import process_number
 from baseline.errors import UserError
 from baseline.settings import DataSettings, TrainSettings
 from recipes.resolve import artifact_folder
@@ -22,14 +23,17 @@ def train_to(out: Path, settings: TrainSettings, start: str | None, chosen: Data
         raise UserError(f"{out} must not hold an artifact yet; it does, and stays as it was. Choose another --out.")
     scratch = out / "training"
     asked = json.dumps([settings.model_dump(mode="json"), start, chosen.model_dump(mode="json")], sort_keys=True)
-    if (scratch / _SETTINGS).exists() and (scratch / _SETTINGS).read_text() != asked:
+    main = process_number() == 0
+    if main and (scratch / _SETTINGS).exists() and (scratch / _SETTINGS).read_text() != asked:
         raise UserError(
             f"{scratch} must hold a training with these settings; it holds another. Finish it, or choose another --out."
         )
     parent = None if start is None else artifact_folder(start)
     data = open_data(chosen)
     scratch.mkdir(exist_ok=True)
-    (scratch / _SETTINGS).write_text(asked)
+    if main:
+        (scratch / _SETTINGS).write_text(asked)
     outcome = STAGES["train"].run(StageInput(parent, None, data, out, scratch), settings)
-    (out / "training.json").write_text(json.dumps(outcome.as_json(), indent=1) + "\n")
-    shutil.rmtree(scratch)
+    if main:
+        (out / "training.json").write_text(json.dumps(outcome.as_json(), indent=1) + "\n")
+        shutil.rmtree(scratch)

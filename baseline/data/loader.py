@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from baseline.data.augment import AUGMENTATIONS
 from baseline.data.pairs import CropSource
 from baseline.data.pictures import Picture
 from baseline.errors import UserError
+from baseline.phases import spans
 from baseline.settings import FitSettings
 
 
@@ -34,26 +36,44 @@ def to_picture(image: Tensor) -> Picture:
     return picture
 
 
+class Draw(NamedTuple):
+    """A sample to be drawn: its number, counted over the whole training, and the side of its crop."""
+
+    sample: int
+    crop: int
+
+
 class CropSamples(Dataset[Batch]):
-    """Sample i is drawn, flipped and turned by a generator seeded with (seed, i)."""
+    """A sample is drawn and augmented by a generator seeded with (seed, its number)."""
 
     def __init__(self, source: CropSource, settings: FitSettings) -> None:
         self._source = source
+        self._seed = settings.seed
+        self._augment = AUGMENTATIONS[settings.augment]
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        rng = np.random.default_rng([self._seed, draw.sample])
+        blurred, sharp = self._augment(rng, *self._source.crop(rng, draw.crop))
+        return Batch(to_tensor(blurred), to_tensor(sharp))
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """What to draw for every step from `first_step` on: the whole batch, or the part of one of several processes."""
+
+    def __init__(self, settings: FitSettings, first_step: int = 0, process: int = 0) -> None:
         self._settings = settings
+        self._first_step = first_step
+        self._process = process
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for span in spans(self._settings):
+            own = span.batch // self._settings.processes
+            for step in range(max(span.first, self._first_step), span.end):
+                first = span.sample(step) + self._process * own
+                yield [Draw(sample, span.crop) for sample in range(first, first + own)]
 
     def __len__(self) -> int:
-        return self._settings.steps * self._settings.batch
-
-    def __getitem__(self, index: int) -> Batch:
-        rng = np.random.default_rng([self._settings.seed, index])
-        blurred, sharp = self._source.crop(rng, self._settings.crop)
-        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-
-        def augment(picture: Picture) -> Tensor:
-            turned = np.rot90(picture, turns)
-            return to_tensor(turned[:, ::-1] if mirrored else turned)
-
-        return Batch(augment(blurred), augment(sharp))
+        return self._settings.steps - self._first_step
 
 
 def unwrapped(loader: Iterable[Batch]) -> Iterator[Batch]:
@@ -64,10 +84,12 @@ def unwrapped(loader: Iterable[Batch]) -> Iterator[Batch]:
         raise UserError(str(error).strip().splitlines()[-1].rpartition("UserError: ")[2]) from None
 
 
-def batches(source: CropSource, settings: FitSettings, first_step: int = 0) -> DataLoader[Batch]:
-    """All batches from `first_step` (counted from 0) to the last step."""
-    samples = CropSamples(source, settings)
-    rest = Subset(samples, range(first_step * settings.batch, len(samples)))
+def batches(source: CropSource, settings: FitSettings, first_step: int = 0, process: int = 0) -> DataLoader[Batch]:
+    """The batches of one process from `first_step` (counted from 0) to the last step."""
     return DataLoader(
-        rest, batch_size=settings.batch, num_workers=settings.workers, persistent_workers=settings.workers > 0
+        CropSamples(source, settings),
+        batch_sampler=StepSampler(settings, first_step, process),
+        num_workers=settings.workers,
+        persistent_workers=settings.workers > 0,
+        pin_memory=torch.cuda.is_available(),
     )

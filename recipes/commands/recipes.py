@@ -17,7 +17,8 @@ from recipes.schema import read_recipe, recipe_json_schema, recipe_path, recipe_
 @click.command()
 @click.argument("what", default="recipes")
 def ls(what: str) -> None:
-    """List WHAT: recipes (default), networks, students, datasets, criteria, schemes, runtimes or stages."""
+    """List WHAT: recipes (default), networks, students, datasets, criteria, schemes, runtimes,
+    stages, presets or augmentations."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, about in describe(what).items():
         table.add_row(Text(name, style="bold"), Text(about))

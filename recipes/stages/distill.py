@@ -2,7 +2,6 @@
 
 from baseline.artifact import Artifact, load
 from baseline.errors import UserError
-from baseline.losses import supervised
 from compress.distill import distillation
 from compress.settings import DistillSettings
 from compress.students import student_plan
@@ -22,7 +21,5 @@ def run(given: StageInput, settings: DistillSettings) -> StageOutcome:
             settings.student, (teacher.architecture, teacher.arguments), settings.arguments
         )
         student = Artifact.new(architecture, arguments, settings.seed)
-    loss = distillation(
-        teacher.network, supervised(settings.frequency_weight), settings.teacher_weight, settings.frequency_weight
-    )
+    loss = distillation(teacher.network, settings.loss, settings.teacher_weight)
     return fit_and_save(student, loss, given, settings, "distill")

@@ -13,4 +13,4 @@ def run(given: StageInput, settings: TrainSettings) -> StageOutcome:
         artifact = load(parent_of(given, "train without a network's name"))
     else:
         artifact = Artifact.new(settings.network, settings.arguments, settings.seed)
-    return fit_and_save(artifact, supervised(settings.frequency_weight), given, settings, "train")
+    return fit_and_save(artifact, supervised(settings.loss), given, settings, "train")

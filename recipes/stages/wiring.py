@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from baseline.artifact import Artifact, read_manifest
+from baseline.distributed import process_number
 from baseline.errors import UserError
 from baseline.evaluate import mean_psnr
 from baseline.losses import Loss
+from baseline.phases import spans
 from baseline.restorer import NetworkRestorer
 from baseline.settings import FitSettings, Settings
 from baseline.trainer import fit
@@ -41,13 +43,16 @@ def fit_and_save(
     val = given.data.val
     report = fit(
         artifact.network,
-        given.data.training_crops(settings.crop),
+        given.data.training_crops(settings.largest_crop),
         loss,
         settings,
         given.scratch,
         validate=None if val is None else lambda network: mean_psnr(NetworkRestorer(network.eval()), val),
+        tracking=given.output / "tracking",
     )
     remember_(artifact, stage_name, settings, given)
-    artifact.save(given.output)
-    pictures = settings.steps * settings.batch
-    return StageOutcome(report.steps, report.minutes, pictures, details={"curve": report.curve})
+    if process_number() == 0:
+        artifact.save(given.output)
+    pictures = sum((span.end - span.first) * span.batch for span in spans(settings))
+    found = {"curve": report.curve, "kept_step": report.kept_step, "peak_memory_mb": round(report.peak_memory_mb)}
+    return StageOutcome(report.steps, report.minutes, pictures, details=found)

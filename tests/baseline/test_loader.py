@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from baseline.data.loader import CropSamples, batches, to_picture, to_tensor
+from baseline.data.loader import CropSamples, Draw, StepSampler, batches, to_picture, to_tensor
 from baseline.data.pairs import Crops
 from baseline.data.photos import photos
 from baseline.data.pictures import Picture
 from baseline.settings import FitSettings
 
 
-def settings(**values: int) -> FitSettings:
+def settings(**values: object) -> FitSettings:
     return FitSettings(**({"steps": 5, "batch": 2, "crop": 32, "workers": 0} | values))
 
 
@@ -34,21 +34,21 @@ def test_samples_depend_on_their_number_alone(workers: int, first_step: int) -> 
     assert len(loaded) == 5 - first_step
     for step, batch in enumerate(loaded, first_step):
         for place in range(2):
-            assert torch.equal(batch.blurred[place], expected[2 * step + place].blurred)
-            assert torch.equal(batch.sharp[place], expected[2 * step + place].sharp)
+            assert torch.equal(batch.blurred[place], expected[Draw(2 * step + place, 32)].blurred)
+            assert torch.equal(batch.sharp[place], expected[Draw(2 * step + place, 32)].sharp)
 
 
 def test_samples_differ_and_follow_the_seed() -> None:
     source = photos().training_crops(96)
     first, other = CropSamples(source, settings()), CropSamples(source, settings(seed=1))
-    assert not torch.equal(first[0].sharp, first[1].sharp)
-    assert not torch.equal(first[0].sharp, other[0].sharp)
+    assert not torch.equal(first[Draw(0, 32)].sharp, first[Draw(1, 32)].sharp)
+    assert not torch.equal(first[Draw(0, 32)].sharp, other[Draw(0, 32)].sharp)
 
 
 def test_both_crops_are_turned_alike_in_all_eight_ways(noise: Callable[..., Picture]) -> None:
-    samples = CropSamples(OnePicture(noise()), settings(steps=60))
+    samples = CropSamples(OnePicture(noise()), settings())
     seen = set()
-    for sample in (samples[i] for i in range(len(samples))):
+    for sample in (samples[Draw(i, 32)] for i in range(120)):
         assert torch.equal(sample.blurred, sample.sharp)
         seen.add(sample.sharp.numpy().tobytes())
     turned = [np.rot90(noise()[:32, :32], turns) for turns in range(4)]
@@ -66,3 +66,27 @@ def test_pictures_and_tensors_hold_the_same(noise: Callable[..., Picture]) -> No
         1,
         255,
     ]
+
+
+PHASES = ({"name": "small", "share": 0.4, "crop": 16, "batch": 4}, {"name": "large", "share": 0.6})
+
+
+def test_phases_draw_their_own_crops_and_never_a_sample_twice() -> None:
+    drawn = list(StepSampler(settings(phases=PHASES)))
+    assert [[draw.crop for draw in step] for step in drawn] == [[16] * 4] * 2 + [[32] * 2] * 3
+    assert [draw.sample for step in drawn for draw in step] == list(range(4 + 4 + 2 + 2 + 2))
+
+
+def test_a_resume_that_skips_data_would_be_seen() -> None:
+    whole = list(StepSampler(settings(phases=PHASES)))
+    for first_step in range(5):
+        rest = StepSampler(settings(phases=PHASES), first_step)
+        assert list(rest) == whole[first_step:]
+        assert len(rest) == 5 - first_step
+
+
+def test_processes_share_out_every_batch() -> None:
+    whole = list(StepSampler(settings(phases=PHASES)))
+    parts = [list(StepSampler(settings(phases=PHASES, processes=2), process=number)) for number in (0, 1)]
+    assert [first + second for first, second in zip(*parts, strict=True)] == whole
+    assert all(len(first) == len(second) for first, second in zip(*parts, strict=True))

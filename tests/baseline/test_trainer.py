@@ -1,3 +1,4 @@
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from baseline.data.pairs import Crops
 from baseline.data.pictures import Picture
 from baseline.errors import UserError
 from baseline.losses import supervised
-from baseline.settings import FitSettings
-from baseline.trainer import fit, learning_rate_share
+from baseline.phases import learning_rate_share
+from baseline.settings import FitSettings, LossSettings
+from baseline.trainer import fit
 
 # Trains the network with dropout, so that the state of the random numbers matters, and dies when told to.
 SCRIPT = """
@@ -24,7 +26,7 @@ import torch
 from baseline.data.photos import photos
 from baseline.losses import supervised
 from baseline.networks.zoo import build
-from baseline.settings import FitSettings
+from baseline.settings import FitSettings, LossSettings
 from baseline.trainer import fit
 
 torch.set_num_threads(1)
@@ -42,7 +44,7 @@ def loss(outputs, batch):
     if steps == dies_at:
         assert (folder / "checkpoint.pt").exists()
         os.kill(os.getpid(), signal.SIGKILL)
-    return supervised(0.1)(outputs, batch)
+    return supervised(LossSettings())(outputs, batch)
 
 def validate(network):
     return float(sum(p.double().sum() for p in network.parameters()))
@@ -101,7 +103,7 @@ def test_the_loss_falls_where_there_is_something_to_learn(tiny: Callable[..., nn
     network = tiny()
     blurred = torch.full((1, 3, 16, 16), 100 / 255)
     before = (network(blurred)[-1] - blurred - 64 / 255).abs().mean().item()
-    report = fit(network, Gradual(), supervised(0.1), settings(lr=3e-3, ema=0.9, steps=60), tmp_path)
+    report = fit(network, Gradual(), supervised(LossSettings()), settings(lr=3e-3, ema=0.9, steps=60), tmp_path)
     after = (network(blurred)[-1] - blurred - 64 / 255).abs().mean().item()
     assert after < before / 3
     assert report.steps == 60
@@ -151,6 +153,133 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_checkpoint(
     assert all(tensor.isfinite().all() for tensor in state["network"].values())
 
 
+def test_a_gradient_that_is_not_finite_stops_before_it_breaks_the_weights(tmp_path: Path) -> None:
+    network = nn.Conv2d(3, 3, 1)
+    before = network.weight.detach().clone()
+
+    def loss(outputs: list[torch.Tensor], batch: object) -> dict[str, torch.Tensor]:
+        return {"l1": (outputs[0] * 0).sum().sqrt()}  # zero, with a slope that is not a number
+
+    with pytest.raises(
+        UserError, match=r"^the norm of the gradient must stay finite; it became nan in step 1"
+    ) as error:
+        fit(network, Gradual(), loss, settings(steps=2), tmp_path)
+    assert str(error.value).endswith("Lower lr (now 0.0008); there was no checkpoint yet.")
+    assert torch.equal(network.weight, before)
+
+
+@pytest.mark.parametrize(("keep", "kept_step"), [("best", 4), ("last", 6)])
+def test_the_weights_that_are_kept_are_judged_on_val(tmp_path: Path, keep: str, kept_step: int) -> None:
+    network = nn.Conv2d(3, 3, 1)
+    judged: list[torch.Tensor] = []
+
+    def validate(average: nn.Module) -> float:
+        judged.append(average.weight.detach().clone())
+        return [20.0, 30.0, 25.0][len(judged) - 1]
+
+    chosen = settings(steps=6, validate_every=2, lr=0.1, keep=keep)
+    report = fit(network, Gradual(), supervised(LossSettings()), chosen, tmp_path, validate)
+    assert report.kept_step == kept_step
+    assert torch.equal(network.weight, judged[kept_step // 2 - 1])
+    assert not torch.equal(judged[1], judged[2])
+
+
+def test_the_rate_is_halved_at_equal_distances() -> None:
+    paper = settings(steps=3000, schedule="halving", halvings=5, warmup=0.0)
+    assert [learning_rate_share(step, paper) for step in (0, 499, 500, 1000, 2499, 2500, 2999)] == [
+        1, 1, 1 / 2, 1 / 4, 1 / 16, 1 / 32, 1 / 32
+    ]  # fmt: skip
+
+
+def test_a_phase_with_coarse_scales_leaves_the_finest_output_alone(
+    tiny: Callable[..., nn.Module], tmp_path: Path
+) -> None:
+    network = tiny()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    seen: list[list[int]] = []
+
+    def loss(outputs: list[torch.Tensor], batch: object) -> dict[str, torch.Tensor]:
+        seen.append([output.shape[-1] for output in outputs])
+        return {"l1": sum(output.abs().mean() for output in outputs)}
+
+    phases = [{"name": "coarse", "share": 0.5, "scales": 1}, {"name": "all", "share": 0.5, "crop": 32}]
+    fit(network, Gradual(), loss, settings(steps=2, lr=0.1, weight_decay=0.0), tmp_path / "one")
+    assert not torch.equal(network.out[2].weight, before["out.2.weight"])
+    seen.clear()
+    fit(tiny(), Gradual(), loss, settings(steps=4, phases=phases), tmp_path / "two")
+    assert seen == [[4], [4], [8, 16, 32], [8, 16, 32]]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_learns_as_well(tiny: Callable[..., nn.Module], tmp_path: Path, precision: str) -> None:
+    network, dtypes = tiny(), set()
+    network.out[2].register_forward_hook(lambda _layer, _inputs, output: dtypes.add(output.dtype))
+    chosen = settings(lr=3e-3, steps=50, precision=precision)
+    report = fit(network, Gradual(), supervised(LossSettings()), chosen, tmp_path)
+    assert dtypes == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
+    assert report.curve[-1]["l1"] < 0.4  # three scales, each wrong by 64 / 255 at the start
+    assert all(p.dtype == torch.float32 for p in network.parameters())
+
+
+TWO_PROCESSES = """
+import json, os, sys
+from pathlib import Path
+
+import torch
+
+import baseline.trainer
+from baseline.data.photos import photos
+from baseline.losses import supervised
+from baseline.networks.zoo import build
+from baseline.settings import FitSettings, LossSettings
+
+torch.set_num_threads(1)
+baseline.trainer._LOG_EVERY = 1
+phases = [{"name": "coarse", "share": 0.5, "scales": 1}, {"name": "all", "share": 0.5, "batch": 2}]
+settings = FitSettings(steps=4, batch=4, crop=32, phases=phases, processes=int(sys.argv[2]), workers=0, lr=1e-2)
+torch.manual_seed(0)
+network = build("mimo-unet", {"width": 8, "num_blocks": 1})
+folder = Path(sys.argv[1])
+loss = supervised(LossSettings(ssim=0.1, psnr=0.01))
+report = baseline.trainer.fit(network, photos().training_crops(32), loss, settings, folder, lambda network: 30.0)
+if os.environ.get("RANK", "0") == "0":
+    (folder / "curve.json").write_text(json.dumps(report.curve))
+"""
+
+
+def test_two_processes_give_the_losses_of_one_with_the_same_global_batch(
+    tmp_path: Path, run_python: Callable[..., object]
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(TWO_PROCESSES)
+    alone = run_python(str(script), str(tmp_path / "one"), "1")
+    assert alone.returncode == 0, alone.stderr
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    both = run_python(*torchrun, str(script), str(tmp_path / "two"), "2")
+    assert both.returncode == 0, both.stderr
+    one, two = (json.loads((tmp_path / folder / "curve.json").read_text()) for folder in ("one", "two"))
+    assert [point["step"] for point in one] == [1, 2, 3, 4, 4]
+    for expected, found in zip(one, two, strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("started", "asked"), [("1", 2), ("2", 1)])
+def test_another_number_of_processes_than_asked_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: str, asked: int
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", started)
+    with pytest.raises(UserError) as error:
+        fit(nn.Conv2d(3, 3, 1), Gradual(), supervised(LossSettings()), settings(processes=asked), tmp_path)
+    assert str(error.value).startswith(f"training must run in {asked} process")
+    assert "torchrun --nproc-per-node 2 -m recipes.cli train ... --set processes=2" in str(error.value)
+
+
+def test_a_tracker_that_is_not_installed_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baseline.tracking.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"^track 'mlflow' must be installed; it is not\. Type: pip install 'light"):
+        fit(nn.Conv2d(3, 3, 1), Gradual(), supervised(LossSettings()), settings(track="mlflow"), tmp_path)
+
+
 def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path, noise: Callable[..., Picture]) -> None:
     from baseline.data.pairs import crop_corner
 
@@ -159,8 +288,19 @@ def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path, noise: Callab
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("steps", 0), ("crop", 30), ("lr", -1e-3), ("warmup", 1.0), ("ema", 1.0), ("precision", "int8")]
+    ("key", "value"),
+    [
+        ("steps", 0),
+        ("crop", 30),
+        ("lr", -1e-3),
+        ("warmup", 1.0),
+        ("ema", 1.0),
+        ("precision", "int8"),
+        ("augment", "dihedrall"),
+        ("phases", [{"name": "a", "share": 0.7}]),
+        ("processes", 3),
+    ],
 )
 def test_a_setting_out_of_range_is_refused_at_once(key: str, value: object) -> None:
-    with pytest.raises(ValueError, match=key):
+    with pytest.raises((ValueError, UserError), match=key):
         settings(**{key: value})

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from baseline.data.loader import Batch
 from baseline.losses import supervised
 from baseline.networks.zoo import build
+from baseline.settings import LossSettings
 from compress.cost import parameters
 from compress.distill import distillation
 from compress.students import STUDENTS, student_plan
@@ -28,10 +29,10 @@ class Adds(nn.Module):
 def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it(tiny: Callable[..., nn.Module]) -> None:
     image = torch.rand(1, 3, 16, 16)
     batch = Batch(image, torch.rand(1, 3, 16, 16))
-    terms = distillation(tiny(), supervised(0.1), 1.0, 0.1)(tiny()(image), batch)
+    terms = distillation(tiny(), LossSettings(), 1.0)(tiny()(image), batch)
     assert set(terms) == {"l1", "frequency", "teacher_l1", "teacher_frequency"}
     assert terms["teacher_l1"].item() == terms["teacher_frequency"].item() == 0
-    assert terms["l1"].item() == supervised(0.1)(tiny()(image), batch)["l1"].item() > 0
+    assert terms["l1"].item() == supervised(LossSettings())(tiny()(image), batch)["l1"].item() > 0
 
 
 @pytest.mark.parametrize(("student_scales", "teacher_scales"), [(3, 3), (1, 3), (3, 1), (1, 1)])
@@ -41,7 +42,7 @@ def test_terms_are_the_weighted_distance_at_every_scale_of_the_student(
     image = torch.full((2, 3, 16, 16), 0.25)
     batch = Batch(image, torch.zeros_like(image))
     outputs = Adds(0.5, student_scales)(image)
-    loss = distillation(Adds(0.1, teacher_scales), supervised(0.0), teacher_weight=2.0, frequency_weight=0.1)
+    loss = distillation(Adds(0.1, teacher_scales), LossSettings(), teacher_weight=2.0)
     terms = loss([outputs] if isinstance(outputs, Tensor) else outputs, batch)
     assert terms["l1"].item() == pytest.approx(student_scales * 0.75)
     assert terms["teacher_l1"].item() == pytest.approx(2 * student_scales * 0.4)
@@ -52,7 +53,7 @@ def test_terms_are_the_weighted_distance_at_every_scale_of_the_student(
 def test_the_teacher_is_not_taught(tiny: Callable[..., nn.Module]) -> None:
     teacher, student = tiny(), tiny(seed=1)
     image = torch.rand(1, 3, 16, 16)
-    terms = distillation(teacher.train(), supervised(0.1), 1.0, 0.1)(student(image), Batch(image, image))
+    terms = distillation(teacher.train(), LossSettings(), 1.0)(student(image), Batch(image, image))
     sum(terms.values()).backward()
     assert not teacher.training
     assert all(p.grad is None for p in teacher.parameters())

@@ -1,0 +1,53 @@
+"""The phases of a progressive training as spans of steps, and the learning rate along them. Without torch."""
+
+import math
+from dataclasses import dataclass
+
+from baseline.settings import FitSettings
+
+
+@dataclass(frozen=True)
+class Span:
+    """The steps from `first` to before `end` (counted from 0), which are alike; `first_sample` is that of `first`."""
+
+    name: str
+    first: int
+    end: int
+    crop: int
+    batch: int
+    scales: int
+    first_sample: int
+
+    def sample(self, step: int) -> int:
+        """The number of the first sample of a step, counted over the whole training."""
+        return self.first_sample + (step - self.first) * self.batch
+
+
+def spans(settings: FitSettings) -> list[Span]:
+    """The phases in order, filling all steps; a training without phases is one span."""
+    if not settings.phases:
+        return [Span("", 0, settings.steps, settings.crop, settings.batch, 3, 0)]
+    found: list[Span] = []
+    first = first_sample = 0
+    share = 0.0
+    for phase in settings.phases:
+        share += phase.share
+        end = round(share * settings.steps)
+        batch = phase.batch or settings.batch
+        found.append(Span(phase.name, first, end, phase.crop or settings.crop, batch, phase.scales, first_sample))
+        first_sample += (end - first) * batch
+        first = end
+    return found
+
+
+def learning_rate_share(step: int, settings: FitSettings) -> float:
+    """The share of `lr` used in a step (counted from 0): a linear rise, then the schedule.
+
+    "cosine": half a cosine down to zero. "halving": halved `halvings` times, at equal distances.
+    """
+    rise = max(1, round(settings.warmup * settings.steps)) if settings.warmup else 0
+    if step < rise:
+        return (step + 1) / rise
+    if settings.schedule == "halving":
+        return 0.5 ** (step * (settings.halvings + 1) // settings.steps)
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, settings.steps - rise)))
