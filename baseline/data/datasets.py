@@ -3,13 +3,25 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from baseline.data.pairs import DataSet, PairedCrops, PairFiles, PairSet, check_pairs, file_manifest, match_files
+from baseline.data.cache import PictureCache
+from baseline.data.checks import check_parts, check_pictures, check_sizes
+from baseline.data.layouts import (
+    Parts,
+    gopro_parts,
+    hide_parts,
+    left_out_note,
+    paired_parts,
+    realblur_parts,
+    rsblur_parts,
+)
+from baseline.data.pairs import DataSet, PairedCrops, PairFiles, PairSet, file_manifest
 from baseline.data.photos import photos
+from baseline.data.pictures import read_opaque
 from baseline.errors import UserError
 from baseline.registry import Registry
 from baseline.settings import DataSettings
 
-DATASETS: Registry[Callable[[Path | None], DataSet]] = Registry("data set")
+DATASETS: Registry[Callable[[DataSettings], DataSet]] = Registry("data set")
 
 _VAL_EVERY = 20
 """Without pairs of their own to validate on, every 20th training group is held out."""
@@ -17,39 +29,84 @@ _VAL_EVERY = 20
 
 def open_data(settings: DataSettings) -> DataSet:
     """The data set that the settings name, every file's head checked."""
-    return DATASETS[settings.name](settings.root)
+    return DATASETS[settings.name](settings)
 
 
 @DATASETS.register("photos")
-def shipped_photos(root: Path | None) -> DataSet:
+def shipped_photos(settings: DataSettings) -> DataSet:
     """71 shipped public-domain photographs with synthetic camera shake; needs no root."""
-    if root is not None:
+    if settings.root is not None:
         raise UserError(
-            f"data 'photos' must have no root, it is shipped; got {root}. For your own pictures: data 'folder'."
+            f"data 'photos' must have no root, it is shipped; got {settings.root}. "
+            "For your own pictures: data 'folder'."
         )
-    return photos()
+    return photos(settings.cache_mb)
 
 
 @DATASETS.register("folder")
-def paired_folder(root: Path | None) -> DataSet:
-    """Your pairs: ROOT/{train,val,test}/{blur,sharp}/NAME.png, or ROOT/{blur,sharp} to score only."""
-    found = existing_root("folder", root)
-    if not (found / "test").is_dir():
-        return _data_set("folder", [], [], match_files(found / "blur", found / "sharp"))
-    train = _split(found / "train")
-    val = _split(found / "val")
-    return _data_set("folder", train, val, _split(found / "test"))
+def paired_folder(settings: DataSettings) -> DataSet:
+    """Your pairs: ROOT/{train,val,test}/{blur,sharp}/NAME.png, or ROOT/{blur,sharp} to score only.
+
+    input/ and target/ are understood for blur/ and sharp/.
+    """
+    parts = paired_parts(existing_root(settings))
+    note = "Data: pairs of the user's own. Numbers on them compare only with numbers on the same pairs."
+    return _data_set(settings, parts, (note, *left_out_note(parts.all())))
 
 
 @DATASETS.register("gopro")
-def gopro(root: Path | None) -> DataSet:
-    """GoPro (Nah et al., CVPR 2017): ROOT/{train,test}/SEQUENCE/{blur,sharp}/NNNNNN.png."""
-    found = existing_root("gopro", root)
-    return _data_set("gopro", _sequences(found / "train"), [], _sequences(found / "test"))
+def gopro(settings: DataSettings) -> DataSet:
+    """GoPro (Nah et al., CVPR 2017): ROOT/{train,test}/SEQUENCE/{blur,sharp}/NNNNNN.png, or repacked.
+
+    Repacked: ROOT/{train,test}/{blur,sharp}/SEQUENCE_NNNNNN.png or {input,target}/. ROOT may hold GOPRO_Large/.
+    """
+    return _gopro(settings, "blur", "Data: GoPro, its blur/ pictures, as in most published tables.")
 
 
-def existing_root(name: str, root: Path | None) -> Path:
+@DATASETS.register("gopro-gamma")
+def gopro_gamma(settings: DataSettings) -> DataSet:
+    """GoPro with the blurred pictures of blur_gamma/, which repacked copies lack."""
+    return _gopro(
+        settings, "blur_gamma", "Data: GoPro, its blur_gamma/ pictures; most published tables are on blur/ instead."
+    )
+
+
+@DATASETS.register("hide")
+def hide(settings: DataSettings) -> DataSet:
+    """HIDE (Shen et al., ICCV 2019): ROOT/{train,test/test-close-ups,test/test-long-shot,GT}/NAME.png, or repacked.
+
+    Repacked: ROOT/test/{blur,sharp} or {input,target}, train/ likewise if it is there. ROOT may hold HIDE_dataset/.
+    """
+    parts = hide_parts(existing_root(settings))
+    note = (
+        "Data: HIDE, people in motion, blurred by averaging frames. Each picture counts as a group of its own although "
+        "several come from one video: intervals are too narrow."
+    )
+    return _data_set(settings, parts, (note, *left_out_note(parts.all())))
+
+
+@DATASETS.register("realblur-j")
+def realblur_j(settings: DataSettings) -> DataSet:
+    """RealBlur-J (Rim et al., ECCV 2020): ROOT/RealBlur_J_{train,test}_list.txt, lines `gt_path blur_path`."""
+    return _realblur(settings, "J")
+
+
+@DATASETS.register("realblur-r")
+def realblur_r(settings: DataSettings) -> DataSet:
+    """RealBlur-R (Rim et al., ECCV 2020): ROOT/RealBlur_R_{train,test}_list.txt, lines `gt_path blur_path`."""
+    return _realblur(settings, "R")
+
+
+@DATASETS.register("rsblur")
+def rsblur(settings: DataSettings) -> DataSet:
+    """RSBlur (Rim et al., ECCV 2022): ROOT/RSBlur and ROOT/datalist/RSBlur/RSBlur_real_{train,val,test}.txt."""
+    note = "Data: RSBlur, real blur. Pairs of one burst of 20 numbers are one group."
+    return _data_set(settings, rsblur_parts(existing_root(settings)), (note,))
+
+
+def existing_root(settings: DataSettings) -> Path:
     """The root of a data set in a folder; a UserError if it is not given or not there."""
+    name, root = settings.name, settings.root
     if root is None:
         raise UserError(f"data '{name}' must have a root folder; none was given. Add data.root, or --root DIR.")
     if not root.is_dir():
@@ -57,29 +114,43 @@ def existing_root(name: str, root: Path | None) -> Path:
     return root
 
 
-def _split(folder: Path) -> list[PairFiles]:
-    return match_files(folder / "blur", folder / "sharp") if folder.is_dir() else []
+def _gopro(settings: DataSettings, blurred: str, note: str) -> DataSet:
+    parts = gopro_parts(existing_root(settings), blurred)
+    return _data_set(settings, parts, (note, *left_out_note(parts.all())), groups_apart=True)
 
 
-def _sequences(split: Path) -> list[PairFiles]:
-    sequences = sorted(p for p in split.iterdir() if p.is_dir()) if split.is_dir() else []
-    if not sequences:
-        raise UserError(f"{split} must hold GoPro sequences, folders with blur/ and sharp/; it holds none.")
-    return [pair for s in sequences for pair in match_files(s / "blur", s / "sharp", group=s.name)]
+def _realblur(settings: DataSettings, letter: str) -> DataSet:
+    note = (
+        f"Data: RealBlur-{letter}, real blur. Its pairs are displaced: scores are taken after aligning the restored "
+        "picture to the sharp one by ECC."
+    )
+    parts = realblur_parts(existing_root(settings), letter)
+    return _data_set(settings, parts, (note,), groups_apart=True, aligned=True)
 
 
-def _data_set(name: str, train: list[PairFiles], val: list[PairFiles], test: list[PairFiles]) -> DataSet:
-    check_pairs([*val, *test])
-    shortest = check_pairs(train)
+def _data_set(
+    settings: DataSettings, parts: Parts, notes: tuple[str, ...], groups_apart: bool = False, aligned: bool = False
+) -> DataSet:
+    check_sizes([*parts.val, *parts.test])
+    shortest = check_sizes(parts.train)
+    check_parts(parts, groups_apart)
+    notes = (*notes, *check_pictures(parts.all()))
+    train, val = parts.train, parts.val
     if train and not val:
         train, val = hold_out(train)
+        notes = (*notes, f"Of the {len(parts.train)} training pairs, {len(val)} are held out to validate on.")
     return DataSet(
-        name=name,
-        test=PairSet({pair.name: pair.read for pair in test}),
-        manifest={"name": name, "files": file_manifest([*train, *val, *test])},
-        train=PairedCrops(train, shortest) if train else None,
-        val=PairSet({pair.name: pair.read for pair in val}) if val else None,
+        name=settings.name,
+        test=_pair_set(parts.test, aligned),
+        manifest={"name": settings.name, "files": file_manifest([*train, *val, *parts.test])},
+        train=PairedCrops(train, shortest, PictureCache(read_opaque, settings.cache_mb)) if train else None,
+        val=_pair_set(val, aligned) if val else None,
+        notes=notes,
     )
+
+
+def _pair_set(files: list[PairFiles], aligned: bool) -> PairSet:
+    return PairSet({pair.name: pair.read for pair in files}, aligned)
 
 
 def hold_out(train: list[PairFiles]) -> tuple[list[PairFiles], list[PairFiles]]:

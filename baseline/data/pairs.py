@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
 
-from baseline.data.pictures import Picture, list_pictures, read_picture
+from baseline.data.pictures import Picture, read_opaque
 from baseline.errors import UserError
 
 MIN_SIDE = 31
@@ -29,10 +28,14 @@ class Pair:
 
 
 class PairSet:
-    """Pairs by name, each read or made when asked for."""
+    """Pairs by name, each read or made when asked for.
 
-    def __init__(self, loaders: Mapping[str, Callable[[], Pair]]) -> None:
+    `aligned`: the two pictures of a pair are displaced, and the field scores a restored one after aligning it (ECC).
+    """
+
+    def __init__(self, loaders: Mapping[str, Callable[[], Pair]], aligned: bool = False) -> None:
         self._loaders = dict(loaders)
+        self.aligned = aligned
 
     @property
     def names(self) -> list[str]:
@@ -47,7 +50,7 @@ class PairSet:
 
     def only(self, names: Iterable[str]) -> "PairSet":
         """The set of the named pairs."""
-        return PairSet({name: self._loaders[name] for name in names})
+        return PairSet({name: self._loaders[name] for name in names}, self.aligned)
 
 
 class CropSource(Protocol):
@@ -100,37 +103,16 @@ class PairFiles:
     blurred: Path
     sharp: Path
 
-    def read(self) -> Pair:
+    def read(self, read: Callable[[Path], Picture] = read_opaque) -> Pair:
         """Both pictures; a UserError if they differ in size."""
-        blurred, sharp = read_picture(self.blurred), read_picture(self.sharp)
+        blurred, sharp = read(self.blurred), read(self.sharp)
         if blurred.shape != sharp.shape:
-            raise _size_error(self, blurred.shape[1::-1], sharp.shape[1::-1])
+            raise size_error(self, blurred.shape[1::-1], sharp.shape[1::-1])
         return Pair(self.name, self.group, blurred, sharp)
 
 
-def check_pairs(files: Sequence[PairFiles]) -> int:
-    """Open every file's head; returns the shortest side of all.
-
-    A UserError names the first file that is unreadable, not of its partner's size, or too small to be scored.
-    """
-    shortest = 1 << 30
-    for pair in files:
-        sizes = []
-        for path in (pair.blurred, pair.sharp):
-            try:
-                with Image.open(path) as image:
-                    sizes.append(image.size)
-            except OSError as error:
-                raise UserError(f"{path} must be a readable picture; {error}. Remove or replace the file.") from None
-        if sizes[0] != sizes[1]:
-            raise _size_error(pair, sizes[0], sizes[1])
-        shortest = min(shortest, *sizes[0])
-        if shortest < MIN_SIDE:
-            raise UserError(f"{pair.sharp} must be at least {MIN_SIDE} pixels a side to be scored; it is {shortest}.")
-    return shortest
-
-
-def _size_error(pair: PairFiles, blurred: tuple[int, ...], sharp: tuple[int, ...]) -> UserError:
+def size_error(pair: PairFiles, blurred: tuple[int, ...], sharp: tuple[int, ...]) -> UserError:
+    """The error for a pair of unequal sizes, given as width and height."""
     return UserError(
         f"{pair.blurred} must be as large as {pair.sharp}; "
         f"they are {blurred[0]}x{blurred[1]} and {sharp[0]}x{sharp[1]}."
@@ -140,12 +122,13 @@ def _size_error(pair: PairFiles, blurred: tuple[int, ...], sharp: tuple[int, ...
 class PairedCrops:
     """Training crops from pairs of files, at the same place in both pictures."""
 
-    def __init__(self, files: Sequence[PairFiles], largest_crop: int) -> None:
+    def __init__(self, files: Sequence[PairFiles], largest_crop: int, read: Callable[[Path], Picture]) -> None:
         self._files = files
+        self._read = read
         self.largest_crop = largest_crop
 
     def crop(self, rng: np.random.Generator, side: int) -> Crops:
-        pair = self._files[int(rng.integers(len(self._files)))].read()
+        pair = self._files[int(rng.integers(len(self._files)))].read(self._read)
         top, left = crop_corner(rng, pair.sharp, side, pair.name)
         window = np.s_[top : top + side, left : left + side]
         return pair.blurred[window], pair.sharp[window]
@@ -157,30 +140,6 @@ def crop_corner(rng: np.random.Generator, picture: Picture, side: int, name: str
     if min(height, width) < side:
         raise UserError(f"{name} must be at least {side} pixels a side; it is {width}x{height}. Set a smaller crop.")
     return int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-
-
-def match_files(blurred_folder: Path, sharp_folder: Path, group: str | None = None) -> list[PairFiles]:
-    """Pairs of equal names from two folders; a UserError names the first file without a partner."""
-    blurred, sharp = _by_stem(blurred_folder), _by_stem(sharp_folder)
-    for stem in sorted(blurred.keys() ^ sharp.keys()):
-        alone, missing_in = (blurred[stem], sharp_folder) if stem in blurred else (sharp[stem], blurred_folder)
-        raise UserError(f"{alone} must have a partner of the same name in {missing_in}; there is none.")
-    if not blurred:
-        raise UserError(f"{blurred_folder} must hold pictures; it holds none.")
-    return [
-        PairFiles(f"{group}/{stem}" if group else stem, group or stem, blurred[stem], sharp[stem])
-        for stem in sorted(blurred)
-    ]
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """The pictures of a folder by name without suffix; a UserError if two have the same."""
-    found: dict[str, Path] = {}
-    for path in list_pictures(folder):
-        if path.stem in found:
-            raise UserError(f"{path} must have a name of its own; {found[path.stem].name} is beside it. Rename one.")
-        found[path.stem] = path
-    return found
 
 
 def file_manifest(files: Sequence[PairFiles]) -> list[list[Any]]:

@@ -1,11 +1,13 @@
 """The shipped photographs: split by photograph, blurred on the fly for training, in fixed pairs for scoring."""
 
-from functools import cache, partial
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from baseline.data.blur import MAX_REACH, shake
+from baseline.data.cache import PictureCache
 from baseline.data.pairs import Crops, DataSet, Pair, PairSet, crop_corner
 from baseline.data.pictures import Picture, halve, list_pictures, read_picture
 
@@ -19,7 +21,6 @@ MIN_REACH = 0.6
 _SEEDS = {"val": 71_001, "test": 71_002}
 
 
-@cache
 def load_photo(path: Path) -> Picture:
     """A photograph at the size it is used: those that are too large, or sharpened by their publisher, are halved."""
     picture = read_picture(path)
@@ -60,11 +61,12 @@ class PhotoCrops:
     largest_crop = PAIR_SIZE[0]
     """The fixed pairs are of that height, and the training photographs are no smaller."""
 
-    def __init__(self, photos: list[Path]) -> None:
+    def __init__(self, photos: list[Path], read: Callable[[Path], Picture]) -> None:
         self._photos = photos
+        self._read = read
 
     def crop(self, rng: np.random.Generator, side: int) -> Crops:
-        picture = load_photo(self._photos[rng.integers(len(self._photos))])
+        picture = self._read(self._photos[rng.integers(len(self._photos))])
         top, left = crop_corner(rng, picture, side, "a shipped photograph")
         margin = int(MAX_REACH) + 2
         above, before = min(top, margin), min(left, margin)
@@ -74,11 +76,11 @@ class PhotoCrops:
         return blurred[inner], window[inner]
 
 
-def photos() -> DataSet:
+def photos(cache_mb: int = 1024) -> DataSet:
     """71 public-domain photographs with synthetic camera shake, shipped with the program."""
     return DataSet(
         name="photos",
-        train=PhotoCrops(list_pictures(FOLDER / "train")),
+        train=PhotoCrops(list_pictures(FOLDER / "train"), PictureCache(load_photo, cache_mb)),
         val=fixed_pairs("val"),
         test=fixed_pairs("test"),
         manifest={"name": "photos", "version": VERSION},

@@ -1,5 +1,7 @@
 """Reading and writing pictures as 8-bit RGB arrays."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -13,21 +15,50 @@ Picture = NDArray[np.uint8]
 """H,W,3, RGB, 8 bits."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_ORIENTATION = 0x0112
+_ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 def read_picture(path: Path) -> Picture:
-    """The picture upright, as 8-bit RGB; a UserError that names the file if it is not a whole 8-bit picture."""
+    """The picture upright, as 8-bit RGB, transparency dropped; a UserError names a file that is no whole 8-bit one."""
+    with _opened(path) as image:
+        image.load()
+        return _upright_rgb(image)
+
+
+def read_opaque(path: Path) -> Picture:
+    """As `read_picture`, but a UserError if anything shows through: what colour is meant there, nobody knows."""
+    with _opened(path) as image:
+        image.load()
+        if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+            raise UserError(f"{path} must be opaque to be one of a pair; it is partly transparent. Flatten it first.")
+        return _upright_rgb(image)
+
+
+def head_size(path: Path) -> tuple[int, int]:
+    """Width and height of the upright picture, from the file's head alone; a UserError as from `read_picture`."""
+    with _opened(path) as image:
+        # Asking a PNG for its EXIF decodes all of it; what stands in the head is in `info` already.
+        on_its_side = "exif" in image.info and image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+        return image.size[::-1] if on_its_side else image.size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file as Pillow sees it; what Pillow raises, here or while the caller decodes, becomes a UserError."""
     try:
         with Image.open(path) as image:
-            image.load()
             if image.mode.startswith(("I", "F")) or _is_deep_png(path):
                 raise UserError(f"{path} must have 8 bits a channel; it has more. Convert it first.")
-            upright = ImageOps.exif_transpose(image)
-            return np.array(upright.convert("RGB"), dtype=np.uint8)
+            yield image
     except FileNotFoundError:
         raise UserError(f"{path} must be a picture; there is no such file.") from None
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} must be a readable picture; {error}. Remove or replace the file.") from None
+
+
+def _upright_rgb(image: Image.Image) -> Picture:
+    return np.array(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
 
 
 def _is_deep_png(path: Path) -> bool:
@@ -52,6 +83,12 @@ def list_pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder} must be a folder of pictures; there is no such folder.")
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+
+def left_out(folder: Path) -> list[Path]:
+    """The files of a folder that `list_pictures` passes over, hidden ones aside."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() not in SUFFIXES and not p.name.startswith("."))
+    return sorted(p for p in found if p.is_file())
 
 
 def halve(picture: Picture) -> Picture:

@@ -10,9 +10,11 @@ from baseline.data.datasets import hold_out, open_data
 from baseline.data.pairs import DataSet, PairFiles
 from baseline.data.pictures import Picture, read_picture
 from baseline.errors import UserError
+from baseline.evaluate import Unchanged, score
 from baseline.settings import DataSettings
 
 Noise = Callable[..., Picture]
+WritePair = Callable[..., tuple[Picture, Picture]]
 
 
 def write(picture: np.ndarray, path: Path) -> Path:
@@ -26,23 +28,26 @@ def opened(name: str, root: Path) -> DataSet:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, noise: Noise) -> Path:
-    """ROOT/{train,test}/{blur,sharp} with six and two pairs, all pixels of different pictures different."""
-    for split, count in (("train", 6), ("test", 2)):
+def folder(tmp_path: Path, write_pair: WritePair) -> Path:
+    """ROOT/{train,test}/{blur,sharp} with six and two pairs, each of its own scene."""
+    for split, count, first in (("train", 6, 0), ("test", 2, 100)):
         for i in range(count):
-            write(noise(seed=i), tmp_path / split / "blur" / f"{i}.png")
-            write(noise(seed=100 + i), tmp_path / split / "sharp" / f"{i}.png")
+            write_pair(tmp_path / split / f"blur/{i}.png", tmp_path / split / f"sharp/{i}.png", seed=first + i)
     return tmp_path
 
 
-def test_a_folder_has_its_pairs(folder: Path, noise: Noise) -> None:
+def test_a_folder_has_its_pairs(folder: Path) -> None:
     data = opened("folder", folder)
     pairs = list(data.test)
     assert [p.name for p in pairs] == ["0", "1"]
-    assert np.array_equal(pairs[1].blurred, noise(seed=1))
-    assert np.array_equal(pairs[1].sharp, noise(seed=101))
+    assert np.array_equal(pairs[1].blurred, np.array(Image.open(folder / "test/blur/1.png")))
+    assert np.array_equal(pairs[1].sharp, np.array(Image.open(folder / "test/sharp/1.png")))
     assert data.val is not None
-    assert len(data.val) == 1
+    assert data.val.names == ["5"]
+    assert data.notes == (
+        "Data: pairs of the user's own. Numbers on them compare only with numbers on the same pairs.",
+        "Of the 6 training pairs, 1 are held out to validate on.",
+    )
 
 
 def test_crops_are_cut_at_the_same_place(folder: Path) -> None:
@@ -61,36 +66,45 @@ def test_crops_are_cut_at_the_same_place(folder: Path) -> None:
     assert np.array_equal(whole[top : top + 32, left : left + 32], sharp)
 
 
-def test_a_folder_of_pairs_is_there_to_score(tmp_path: Path, noise: Noise) -> None:
-    for side in ("blur", "sharp"):
-        write(noise(), tmp_path / "数据" / side / "模糊 1.png")
+def test_a_folder_of_pairs_is_there_to_score(tmp_path: Path, write_pair: WritePair) -> None:
+    write_pair(tmp_path / "数据/blur/模糊 1.png", tmp_path / "数据/sharp/模糊 1.png")
     data = opened("folder", tmp_path / "数据")
     assert [p.name for p in data.test] == ["模糊 1"]
     with pytest.raises(UserError, match="data 'folder' must have a training part; it holds test pairs only"):
         data.training_crops(32)
 
 
-def test_gopro_has_sequences(tmp_path: Path, noise: Noise) -> None:
-    for split, sequences in (("train", ("A", "B", "C")), ("test", ("D",))):
-        for sequence in sequences:
-            for side in ("blur", "blur_gamma", "sharp"):
-                for frame in ("000047", "000048"):
-                    seed = hash((sequence, side, frame)) % 1000
-                    write(noise(seed=seed), tmp_path / split / f"GOPR_{sequence}" / side / f"{frame}.png")
-    data = opened("gopro", tmp_path)
-    assert data.test.names == ["GOPR_D/000047", "GOPR_D/000048"]
-    assert {p.group for p in data.test} == {"GOPR_D"}
-    assert data.val is not None
-    assert {p.group for p in data.val} == {"GOPR_C"}
-    pair = next(iter(data.test))
-    assert np.array_equal(pair.blurred, read_picture(tmp_path / "test/GOPR_D/blur/000047.png"))
+def test_sides_that_are_no_multiples_of_4_work_everywhere(tmp_path: Path, write_pair: WritePair) -> None:
+    for part, seed in (("train", 0), ("train", 1), ("test", 2)):
+        place = tmp_path / part
+        write_pair(place / f"input/{seed}.png", place / f"target/{seed}.png", seed, height=45 + 2 * seed, width=61)
+    data = opened("folder", tmp_path)
+    blurred, sharp = data.training_crops(45).crop(np.random.default_rng(0), 45)
+    assert blurred.shape == sharp.shape == (45, 45, 3)
+
+    class FourAtATime(Unchanged):
+        size_multiple = 4
+
+        def __call__(self, blurred):
+            assert blurred.shape[-2] % 4 == blurred.shape[-1] % 4 == 0
+            return blurred
+
+    (found,), (expected,) = score(FourAtATime(), data.test), score(Unchanged(), data.test)
+    assert found == expected
 
 
-def test_the_manifest_changes_with_the_files(folder: Path, noise: Noise) -> None:
+def test_files_that_are_no_pictures_are_noted(folder: Path) -> None:
+    (folder / "train/blur/list.txt").write_text("0.png")
+    (folder / "test/sharp/1.heic").write_bytes(b"ftypheic")
+    (folder / "test/sharp/.DS_Store").write_bytes(b"")
+    notes = opened("folder", folder).notes
+    assert "Left out: 2 files beside the pictures whose kind is not read, the first 1.heic." in notes
+
+
+def test_the_manifest_changes_with_the_files(folder: Path, write_pair: WritePair) -> None:
     before = opened("folder", folder).manifest
     assert opened("folder", folder).manifest == before
-    for side in ("blur", "sharp"):
-        write(noise(64, 64), folder / "test" / side / "0.png")
+    write_pair(folder / "test/blur/0.png", folder / "test/sharp/0.png", seed=7, height=64)
     assert opened("folder", folder).manifest != before
 
 
@@ -160,7 +174,7 @@ def test_a_file_that_is_wrong_is_named(folder: Path, damage: Callable[[Path], Pa
         ({"name": "folder"}, "data 'folder' must have a root folder; none was given. Add data.root, or --root DIR."),
         ({"name": "gopro", "root": Path("/nowhere")}, "must have an existing root folder; there is no /nowhere"),
         ({"name": "photos", "root": Path("/tmp")}, "data 'photos' must have no root, it is shipped; got /tmp"),
-        ({"name": "gopor"}, "no data set 'gopor'. Did you mean 'gopro'? Known: folder, gopro, photos."),
+        ({"name": "gopor"}, "no data set 'gopor'. Did you mean 'gopro'? Known: folder, gopro, gopro-gamma, hide, "),
     ],
 )
 def test_a_data_set_that_is_not_there_says_what_to_type(settings: dict[str, object], said: str) -> None:
