@@ -10,6 +10,7 @@ from baseline.errors import UserError, unknown_name
 from recipes.commands.deploying import export, measure
 from recipes.commands.doctor import doctor
 from recipes.commands.evaluating import evaluate
+from recipes.commands.pairs import make_pairs
 from recipes.commands.recipes import cp, ls, schema, show, validate
 from recipes.commands.restoring import restore
 from recipes.commands.runs import apply, check, report, run
@@ -61,6 +62,7 @@ for command in (
     measure,
     restore,
     export,
+    make_pairs,
     doctor,
 ):
     main.add_command(command)

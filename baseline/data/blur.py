@@ -1,5 +1,6 @@
 """Synthetic camera shake: sub-pixel motion kernels, applied in linear light, with sensor noise."""
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -66,12 +67,28 @@ def to_display(linear: NDArray[Any]) -> NDArray[np.float32]:
     return display
 
 
+def photographed(linear: NDArray[Any], rng: np.random.Generator) -> Picture:
+    """Linear light as an 8-bit picture with a sensor's noise of one grey level."""
+    display = to_display(linear)
+    display += rng.standard_normal(display.shape, dtype=np.float32) * np.float32(NOISE_GREY_LEVELS)
+    return np.clip(np.rint(display), 0, 255).astype(np.uint8)
+
+
 def shake(picture: Picture, rng: np.random.Generator, reach: float) -> Picture:
     """The picture as a camera that moved by up to `reach` pixels from its mean position would have taken it."""
     kernel = motion_kernel(shake_trajectory(rng, reach))
-    blurred = to_display(cv2.filter2D(to_linear(picture), -1, kernel, borderType=cv2.BORDER_REFLECT_101))
-    blurred += rng.standard_normal(blurred.shape, dtype=np.float32) * np.float32(NOISE_GREY_LEVELS)
-    return np.clip(np.rint(blurred), 0, 255).astype(np.uint8)
+    return photographed(cv2.filter2D(to_linear(picture), -1, kernel, borderType=cv2.BORDER_REFLECT_101), rng)
+
+
+def blurred_window(
+    picture: Picture, corner: tuple[int, int], size: tuple[int, int], margin: int, blur: Callable[[Picture], Picture]
+) -> tuple[Picture, Picture]:
+    """A window of the picture, blurred and sharp; what lies up to `margin` pixels outside is blurred into it."""
+    (top, left), (height, width) = corner, size
+    above, before = min(top, margin), min(left, margin)
+    wide = picture[top - above : top + height + margin, left - before : left + width + margin]
+    inner = np.s_[above : above + height, before : before + width]
+    return blur(wide)[inner], wide[inner]
 
 
 _LINEAR = np.power(np.arange(256, dtype=np.float32) / 255.0, np.float32(GAMMA))

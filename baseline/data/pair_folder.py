@@ -1,0 +1,80 @@
+"""Writing a data set that `--data folder` reads: OUT/{train,val,test}/{blur,sharp}/NAME.png and OUT/pairs.json."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from baseline.data.pictures import Picture, write_picture
+from baseline.errors import UserError
+from baseline.output import output_folder
+from baseline.settings import Settings, Share
+
+SPLITS = ("train", "val", "test")
+VERSION = 1
+"""Of the making: a change that moves one pixel of what a seed gives raises it."""
+
+
+class SplitSettings(Settings):
+    """How what there is is divided, and by which seed."""
+
+    seed: int = Field(default=0, ge=0)
+    val: Share = 0.1
+    test: Share = 0.1
+
+    @model_validator(mode="after")
+    def _train_is_left(self) -> "SplitSettings":
+        if self.val + self.test >= 1:
+            raise ValueError(f"val and test must leave something to train on; {self.val} + {self.test} is not below 1")
+        return self
+
+
+class PairFolder:
+    """Pairs on their way into a folder that was empty, and what is to be known about each."""
+
+    def __init__(self, root: Path) -> None:
+        if root.is_dir() and any(root.iterdir()):
+            raise UserError(f"{root} must be an empty folder or none; it holds files. Choose another --out.")
+        self.root = output_folder(root)
+        self.pairs: list[dict[str, Any]] = []
+
+    def write(self, split: str, name: str, pictures: tuple[Picture, Picture], **facts: Any) -> None:
+        """Write the blurred and the sharp picture of a pair."""
+        for side, picture in zip(("blur", "sharp"), pictures, strict=True):
+            folder = self.root / split / side
+            folder.mkdir(parents=True, exist_ok=True)
+            write_picture(picture, folder / f"{name}.png")
+        self.pairs.append({"name": name, "split": split} | facts)
+
+    def count(self) -> Counter[str]:
+        """Pairs in each split."""
+        return Counter(pair["split"] for pair in self.pairs)
+
+    def finish(self, settings: SplitSettings, **facts: Any) -> None:
+        """Write pairs.json: how the pairs were made and from what."""
+        made = {"made_by": "lightsharp make-pairs", "version": VERSION, "settings": settings.model_dump(mode="json")}
+        manifest = made | facts | {"pairs": self.pairs}
+        (self.root / "pairs.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def divide(names: Sequence[str], settings: SplitSettings) -> dict[str, str]:
+    """The split of each name: at least one in each, drawn from the seed; there must be three names or more."""
+    shuffled = [names[i] for i in np.random.default_rng(settings.seed).permutation(len(names))]
+    test, val = (max(1, round(share * len(names))) for share in (settings.test, settings.val))
+    return {name: "test" if i < test else "val" if i < test + val else "train" for i, name in enumerate(shuffled)}
+
+
+def unique_names(paths: Iterable[Path]) -> dict[str, Path]:
+    """The paths by stem; of several with one stem, the second is called STEM-2, and so on."""
+    named: dict[str, Path] = {}
+    for path in paths:
+        name, number = path.stem, 1
+        while name in named:
+            number += 1
+            name = f"{path.stem}-{number}"
+        named[name] = path
+    return named
