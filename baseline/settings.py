@@ -91,6 +91,7 @@ class FitSettings(Settings):
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=1, ge=0, description="loader processes; the samples are the same for any number")
     processes: int = Field(default=1, gt=0, description="training processes that torchrun must have started")
+    log_every: int = Field(default=50, gt=0)
     checkpoint_every: int = Field(default=100, gt=0)
     validate_every: int = Field(default=1000, gt=0)
     track: Literal["none", "tensorboard", "mlflow"] = "none"

@@ -26,7 +26,6 @@ from baseline.training_state import TrainingState
 Validate = Callable[[nn.Module], float]
 """A network -> its mean PSNR in dB on the validation pairs."""
 
-_LOG_EVERY = 50
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -76,7 +75,7 @@ def fit(
         for span, batch in zip(run.remaining(), unwrapped(loader), strict=True):
             terms = run.advance(span, batch)
             last = state.step == settings.steps
-            if last or state.step % _LOG_EVERY == 0:
+            if last or state.step % settings.log_every == 0:
                 means = run.mean_over_processes(terms)
                 state.curve.append({"step": state.step, **means})
                 track(state.step, {**means, "lr": float(state.schedule.get_last_lr()[0])})

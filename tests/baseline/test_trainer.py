@@ -1,4 +1,3 @@
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -219,48 +218,6 @@ def test_mixed_precision_learns_as_well(tiny: Callable[..., nn.Module], tmp_path
     assert dtypes == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
     assert report.curve[-1]["l1"] < 0.4  # three scales, each wrong by 64 / 255 at the start
     assert all(p.dtype == torch.float32 for p in network.parameters())
-
-
-TWO_PROCESSES = """
-import json, os, sys
-from pathlib import Path
-
-import torch
-
-import baseline.trainer
-from baseline.data.photos import photos
-from baseline.losses import supervised
-from baseline.networks.zoo import build
-from baseline.settings import FitSettings, LossSettings
-
-torch.set_num_threads(1)
-baseline.trainer._LOG_EVERY = 1
-phases = [{"name": "coarse", "share": 0.5, "scales": 1}, {"name": "all", "share": 0.5, "batch": 2}]
-settings = FitSettings(steps=4, batch=4, crop=32, phases=phases, processes=int(sys.argv[2]), workers=0, lr=1e-2)
-torch.manual_seed(0)
-network = build("mimo-unet", {"width": 8, "num_blocks": 1})
-folder = Path(sys.argv[1])
-loss = supervised(LossSettings(ssim=0.1, psnr=0.01))
-report = baseline.trainer.fit(network, photos().training_crops(32), loss, settings, folder, lambda network: 30.0)
-if os.environ.get("RANK", "0") == "0":
-    (folder / "curve.json").write_text(json.dumps(report.curve))
-"""
-
-
-def test_two_processes_give_the_losses_of_one_with_the_same_global_batch(
-    tmp_path: Path, run_python: Callable[..., object]
-) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(TWO_PROCESSES)
-    alone = run_python(str(script), str(tmp_path / "one"), "1")
-    assert alone.returncode == 0, alone.stderr
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    both = run_python(*torchrun, str(script), str(tmp_path / "two"), "2")
-    assert both.returncode == 0, both.stderr
-    one, two = (json.loads((tmp_path / folder / "curve.json").read_text()) for folder in ("one", "two"))
-    assert [point["step"] for point in one] == [1, 2, 3, 4, 4]
-    for expected, found in zip(one, two, strict=True):
-        assert found == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(("started", "asked"), [("1", 2), ("2", 1)])

@@ -1,0 +1,113 @@
+"""The train command: presets, going on from another network, several processes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from baseline.artifact import load, read_manifest
+from baseline.data.datasets import DATASETS
+from baseline.data.pictures import Picture, write_picture
+from baseline.presets import PRESETS
+from baseline.settings import TrainSettings
+from recipes.parse import parse
+
+Cli = Callable[..., object]
+TINY = ("--set", "arguments={width: 8, num_blocks: 1}")
+QUICK = ("--set", "crop=32", "--set", "batch=2", "--set", "workers=0")
+
+
+@pytest.fixture
+def faces(tmp_path: Path, photo: Picture) -> Path:
+    """Three paired pictures to train on (one of them is held out) and one to test with."""
+    for split, left in (("train", 0), ("train", 60), ("train", 120), ("test", 190)):
+        for kind in ("blur", "sharp"):
+            folder = tmp_path / "faces" / split / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            cut = photo[:64, left : left + 64]
+            write_picture(cut if kind == "sharp" else np.repeat(cut[:, ::2], 2, axis=1), folder / f"{left}.png")
+    return tmp_path / "faces"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_a_training_on_a_known_data_set(name: str) -> None:
+    preset = PRESETS[name]
+    settings = parse(TrainSettings, preset.settings, name)
+    assert settings.starts_anew != preset.fine_tunes
+    assert preset.data is None or preset.data in DATASETS
+
+
+def test_the_papers_preset_is_the_published_training() -> None:
+    paper = parse(TrainSettings, PRESETS["paper"].settings, "paper")
+    assert paper.steps * paper.batch == pytest.approx(3000 * 2103, abs=4)
+    assert (paper.optimizer, paper.lr, paper.batch, paper.crop, paper.augment) == ("adam", 1e-4, 4, 256, "flip")
+    assert paper.steps / (paper.halvings + 1) == pytest.approx(500 * 2103 / 4, rel=1e-5)
+    weights = {key: value for key, value in paper.loss.model_dump().items() if value and key != "scales"}
+    assert weights == {"l1": 1.0, "frequency": 0.1}
+    assert set(paper.loss.scales) == {1.0}
+
+
+def test_faces_go_on_from_a_network_on_the_users_folder(
+    tmp_path: Path, cli: Cli, float_folder: Path, faces: Path
+) -> None:
+    command = ("train", "--preset", "faces", "--from", str(float_folder), "--root", str(faces), "--out", "mine")
+    done = cli(*command, *QUICK, "--steps", "3")
+    assert done.returncode == 0, done.stderr
+    (stage,) = read_manifest(tmp_path / "mine").lineage
+    assert (stage["data"], stage["settings"]["augment"], stage["settings"]["lr"]) == ("folder", "faces", 1e-4)
+    before, after = load(float_folder).network.state_dict(), load(tmp_path / "mine").network.state_dict()
+    change = max((after[name] - before[name]).abs().max().item() for name in before)
+    assert 0 < change < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--preset", "facse", "--out", "x"), "no preset 'facse'. Did you mean 'faces'?"),
+        (("--preset", "text", "--out", "x"), "preset 'text' must go on from a network; none was given. Add --from"),
+        (("--out", "x"), "train must know how long; add --steps N, or a --preset that says so."),
+        (("--steps", "1", "--from", "a", "--network", "b", "--out", "x"), "train must be given --network or --from"),
+        (("--steps", "1", "--set", "loss.sim=1", "--out", "x"), "train.loss: no key 'sim'. Did you mean 'ssim'?"),
+        (("--steps", "1", "--track", "wandb", "--out", "x"), "train.track: input should be 'none', 'tensorboard' or"),
+        (("--steps", "1", "--processes", "2", "--out", "x"), "training must run in 2 processes; it runs in 1. Type: "),
+    ],
+)
+def test_a_wrong_training_is_refused_in_one_line(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
+    done = cli("train", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_two_processes_give_the_losses_of_one_with_the_same_global_batch(
+    tmp_path: Path, cli: Cli, run_python: Cli, faces: Path
+) -> None:
+    phases = "phases=[{name: coarse, share: 0.5, scales: 1, batch: 4}, {name: all, share: 0.5}]"
+    sums = ("--set", "loss={ssim: 0.1, psnr: 0.01}", "--set", phases, "--set", "log_every=1", "--set", "lr=0.01")
+    train = ("train", "--steps", "4", "--data", "folder", "--root", str(faces), *TINY, *QUICK, *sums)
+    alone = cli(*train, "--out", "one")
+    assert alone.returncode == 0, alone.stderr
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "recipes.cli")
+    both = run_python(*torchrun, *train, "--processes", "2", "--out", "two")
+    assert both.returncode == 0, both.stderr
+    one, two = (json.loads((tmp_path / out / "training.json").read_text()) for out in ("one", "two"))
+    curves = one["details"]["curve"], two["details"]["curve"]
+    assert [point["step"] for point in curves[0]] == [1, 2, 3, 4, 4]
+    for expected, found in zip(*curves, strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+    assert (one["pictures"], two["pictures"]) == (12, 12)
+
+
+def test_curves_are_written_where_a_tracker_reads_them(tmp_path: Path, cli: Cli, faces: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train = ("train", "--steps", "2", "--data", "folder", "--root", str(faces), *TINY, *QUICK, "--set", "log_every=1")
+    done = cli(*train, "--track", "tensorboard", "--out", "a")
+    assert done.returncode == 0, done.stderr
+    events = EventAccumulator(str(tmp_path / "a" / "tracking"))
+    events.Reload()
+    curve = json.loads((tmp_path / "a" / "training.json").read_text())["details"]["curve"]
+    logged = [point["l1"] for point in curve if "l1" in point]
+    assert [scalar.value for scalar in events.Scalars("l1")] == pytest.approx(logged)
