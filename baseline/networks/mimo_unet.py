@@ -106,10 +106,12 @@ class MIMOUNet(nn.Module):
 
     N,3,H,W in 0..1 (RGB), H and W multiples of 4 -> three restored images at 1/4, 1/2 and full scale, the last being
     the answer. `width` 32 with 8 blocks is MIMO-UNet (6,807,171 parameters); with 20 blocks and `dropout` 0.1 it is
-    MIMO-UNet+ (16,107,651).
+    MIMO-UNet+ (16,107,651). A subclass may name other blocks for SCM and FAM, made from (channels, conv).
     """
 
     size_multiple = 4
+    image_block: type[nn.Module] = ShallowImageFeatures
+    attention_block: type[nn.Module] = FeatureAttention
 
     def __init__(self, width: int = 32, num_blocks: int = 8, conv: str = "plain", dropout: float = 0.0) -> None:
         super().__init__()
@@ -122,8 +124,8 @@ class MIMOUNet(nn.Module):
         self.head = make(3, width, 3, 1)
         self.encoder = nn.ModuleList(block_stack(w) for w in widths)
         self.down = nn.ModuleList([make(width, 2 * width, 3, 2), make(2 * width, 4 * width, 3, 2)])
-        self.image_features = nn.ModuleList(ShallowImageFeatures(w, make) for w in widths[1:])
-        self.attention = nn.ModuleList(FeatureAttention(w, make) for w in widths[1:])
+        self.image_features = nn.ModuleList(self.image_block(w, make) for w in widths[1:])
+        self.attention = nn.ModuleList(self.attention_block(w, make) for w in widths[1:])
         self.fusion = nn.ModuleList(AsymmetricFusion(width, w, make) for w in widths[:2])
         self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
         self.decoder = nn.ModuleList(block_stack(w) for w in reversed(widths))

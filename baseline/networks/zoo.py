@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Width = Annotated[int, Field(ge=4)]
+WidthWithEighth = Annotated[int, Field(ge=4, multiple_of=4)]
+"""A width whose double, the narrowest that channel attention sees, has an eighth."""
 Blocks = Annotated[int, Field(ge=1)]
 Conv = Literal["plain", "separable"]
 
@@ -38,6 +40,22 @@ def mimo_unet_plus(width: Width = 32, num_blocks: Blocks = 20, conv: Conv = "pla
     from baseline.networks.mimo_unet import MIMOUNet
 
     return MIMOUNet(width, num_blocks, conv, dropout=0.1)
+
+
+@NETWORKS.register("mimo-unet-attention")
+def mimo_unet_attention(width: WidthWithEighth = 32, num_blocks: Blocks = 8, conv: Conv = "plain") -> nn.Module:
+    """MIMO-UNet with two plain convolutions for each input image and channel attention where features join."""
+    from baseline.networks.mimo_unet_attention import AttentionMIMOUNet
+
+    return AttentionMIMOUNet(width, num_blocks, conv)
+
+
+@NETWORKS.register("unet")
+def unet(width: Width = 39, num_blocks: Blocks = 7) -> nn.Module:
+    """The classic U-Net: one scale in and out, skips concatenated; by default of the MACs of MIMO-UNet."""
+    from baseline.networks.unet import UNet
+
+    return UNet(width, num_blocks)
 
 
 def factory_of(architecture: str) -> Callable[..., nn.Module]:

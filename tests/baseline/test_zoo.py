@@ -36,7 +36,11 @@ def test_a_users_factory_is_built_with_its_arguments(users_module: str) -> None:
         ("no_such_module:make", "No module named 'no_such_module'. Start lightsharp from the folder"),
         ("users_zoo:mke", "has no attribute 'mke'"),
         ("users_zoo:number", "must name a function or class; it is a int"),
-        ("mimo-unte", "no network 'mimo-unte'. Did you mean 'mimo-unet'? Known: mimo-unet, mimo-unet-plus."),
+        (
+            "mimo-unte",
+            "no network 'mimo-unte'. Did you mean 'mimo-unet'? "
+            "Known: mimo-unet, mimo-unet-attention, mimo-unet-plus, unet.",
+        ),
     ],
 )
 def test_a_network_that_cannot_be_found_says_why(users_module: str, name: str, said: str) -> None:
