@@ -17,6 +17,7 @@ from baseline.data.layouts import (
 from baseline.data.pairs import DataSet, PairedCrops, PairFiles, PairSet, file_manifest
 from baseline.data.photos import photos
 from baseline.data.pictures import read_opaque
+from baseline.data.text import text
 from baseline.errors import UserError
 from baseline.registry import Registry
 from baseline.settings import DataSettings
@@ -41,6 +42,14 @@ def shipped_photos(settings: DataSettings) -> DataSet:
             "For your own pictures: data 'folder'."
         )
     return photos(settings.cache_mb)
+
+
+@DATASETS.register("text")
+def rendered_text(settings: DataSettings) -> DataSet:
+    """Rendered pages of invented words with synthetic camera shake; needs no root."""
+    if settings.root is not None:
+        raise UserError(f"data 'text' must have no root, its pages are rendered; got {settings.root}. Leave it out.")
+    return text()
 
 
 @DATASETS.register("folder")

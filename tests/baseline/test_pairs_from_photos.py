@@ -72,7 +72,8 @@ def test_the_same_seed_gives_the_same_files(photographs: list[Path], tmp_path: P
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
         made(photographs, tmp_path / out, seed=seed)
     assert files(tmp_path / "a") == files(tmp_path / "b")
-    assert files(tmp_path / "a") != files(tmp_path / "c")
+    # Another seed gives other pixels, not only other splits.
+    assert not {*files(tmp_path / "a").values()} & {*files(tmp_path / "c").values()}
 
 
 def test_whole_pictures_keep_their_size(photographs: list[Path], tmp_path: Path) -> None:
