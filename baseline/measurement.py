@@ -53,6 +53,9 @@ METRICS: dict[str, Metric] = {
     "file_mb": Metric(title="File", unit="MB", direction="lower"),
     "psnr_db": Metric(title="PSNR", unit="dB", direction="higher"),
     "ssim": Metric(title="SSIM", unit="", direction="higher", decimals=4),
+    "lpips": Metric(title="LPIPS", unit="", direction="lower", decimals=4),
+    # 1 is as sharp as the truth: less is blurred, more is overdone.
+    "edge_sharpness": Metric(title="Edge sharpness", unit="", direction="none", decimals=3),
     "psnr_loss_db": Metric(title="PSNR loss", unit="dB", direction="lower"),
     "gain_kept": Metric(title="Gain kept", unit="", direction="higher", decimals=3),
 }

@@ -1,16 +1,20 @@
 """From what was made, scored and timed to records: metrics, effort, reasons, and the verdicts of the gates."""
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
 from baseline.data.pairs import DataSet
-from baseline.evaluate import PictureScore, bootstrap_interval, gain_kept
+from baseline.evaluate import PictureScore, differences, gain_kept, means
 from baseline.measurement import METRICS, Measurement
 from recipes.measuring import Subject, how_scored
 from recipes.schema import Gates, Recipe
 from reports.record import Effort, GateVerdict, LatencyRow, PictureRow, RunInfo, Variant
+
+_ALIGNED = (
+    "Alignment: each restored picture is laid onto its sharp one before it is scored (ECC, a homography, one factor "
+    "for the brightness), and both are cut to where it is defined."
+)
 
 
 @dataclass
@@ -58,6 +62,7 @@ def run_info(name: str, recipe: Recipe, data: DataSet, blurred: list[PictureScor
     """What all rows have in common; environment and command are added by the runner."""
     height, width = recipe.measure.size
     photographs = len({s.group for s in blurred})
+    quality = means(blurred)
     return RunInfo(
         name=name,
         description=recipe.description,
@@ -65,16 +70,20 @@ def run_info(name: str, recipe: Recipe, data: DataSet, blurred: list[PictureScor
         conditions=[
             *data.notes,
             f"Quality: mean over {len(blurred)} test pairs from {photographs} photographs or sequences; pictures "
-            "rounded to 8 bits as saved; PSNR over all channels; SSIM per channel, Gaussian 11x11, sigma 1.5.",
-            "PSNR loss: paired by picture against the teacher; 95% interval bootstrapped by photograph.",
+            "rounded to 8 bits as saved; PSNR over all channels; SSIM per channel, Gaussian 11x11, sigma 1.5; LPIPS "
+            "v0.1 with AlexNet; edge sharpness: mean Sobel gradient on the sharp picture's edges, relative to its own.",
+            *([_ALIGNED] if data.test.aligned else []),
+            "PSNR loss: paired by picture against the teacher; 95% intervals bootstrapped by photograph.",
             "Gain kept: (variant - blurred) / (teacher - blurred), in mean PSNR.",
             f"Cost: parameters and MACs of the deployed graph (finest output only) at {height}x{width}; one MAC is "
             "one multiply-add as fvcore counts them, FLOPs are 2 x MACs; operators it leaves out are in each record.",
             f"Latency: one {height}x{width} picture, all variants in turn in one run, median of "
             f"{recipe.measure.rounds} rounds after warm-up, p10 and p90 beside it. Milliseconds hold for this machine.",
         ],
-        blurred_psnr_db=_mean([s.psnr_db for s in blurred]),
-        blurred_ssim=_mean([s.ssim for s in blurred]),
+        blurred_psnr_db=quality["psnr_db"].mean,
+        blurred_ssim=quality["ssim"].mean,
+        blurred_lpips=quality["lpips"].mean,
+        blurred_edge_sharpness=quality["edge_sharpness"].mean,
         blurred_pictures=_picture_rows(blurred),
         sample_pictures=samples,
     )
@@ -125,20 +134,17 @@ def _cost_metrics(one: Finished, cost: dict[str, Any]) -> dict[str, Measurement]
 
 
 def _quality_metrics(subject: Subject, scores: list[PictureScore], reference: Reference) -> dict[str, Measurement]:
-    groups = [s.group for s in scores]
-    values = [s.psnr_db for s in scores]
-    losses = [t.psnr_db - s.psnr_db for t, s in zip(reference.teacher, scores, strict=True)]
     conditions = f"{len(scores)} test pairs, scored {how_scored(subject)}"
-    psnr = METRICS["psnr_db"].measured(_mean(values), conditions, bootstrap_interval(values, groups))
-    ssim = METRICS["ssim"].measured(_mean([s.ssim for s in scores]), conditions)
-    metrics = {"psnr_db": psnr, "ssim": ssim}
+    for note, count in Counter(s.note for s in scores if s.note).items():
+        conditions += f"; {count} of them {note}"
+    metrics = {key: METRICS[key].measured(found.mean, conditions, found.ci95) for key, found in means(scores).items()}
     if subject.name == "teacher":
         return metrics
-    blurred_db, teacher_db = (_mean([s.psnr_db for s in rows]) for rows in (reference.blurred, reference.teacher))
-    interval = bootstrap_interval(losses, groups)
-    metrics["psnr_loss_db"] = METRICS["psnr_loss_db"].measured(_mean(losses), conditions, interval)
+    loss = differences(reference.teacher, scores)["psnr_db"]
+    metrics["psnr_loss_db"] = METRICS["psnr_loss_db"].measured(loss.mean, conditions, loss.ci95)
+    blurred_db, teacher_db = (means(rows)["psnr_db"].mean for rows in (reference.blurred, reference.teacher))
     if teacher_db > blurred_db:
-        kept = gain_kept(_mean(values), teacher_db, blurred_db)
+        kept = gain_kept(means(scores)["psnr_db"].mean, teacher_db, blurred_db)
         metrics["gain_kept"] = METRICS["gain_kept"].measured(kept, f"teacher gains {teacher_db - blurred_db:.2f} dB")
     else:
         metrics["gain_kept"] = METRICS["gain_kept"].lacking("the teacher gains nothing over the blurred input")
@@ -154,8 +160,4 @@ def _effort(outcomes: list[dict[str, Any]]) -> Effort:
 
 
 def _picture_rows(scores: list[PictureScore]) -> list[PictureRow]:
-    return [PictureRow(name=s.name, group=s.group, psnr_db=s.psnr_db, ssim=s.ssim) for s in scores]
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values))
+    return [PictureRow(**asdict(s)) for s in scores]

@@ -90,7 +90,7 @@ class _Run:
         finished, failed = self._make_all()
         blurred = self._score(Subject("blurred", None, {}))
         self._keep_sharp()
-        scores = {name: self._score(one.subject) for name, one in finished.items()}
+        scores = self._score_all(finished, failed)
         self._tell({"event": "time", "variant": "all", "how": "in turn"})
         subjects = [one.subject for one in finished.values()]
         latencies = time_cached(self.store, subjects, self.recipe.measure, self.machine)
@@ -119,9 +119,13 @@ class _Run:
             try:
                 finished[name] = self._finish(pipeline, pipeline.teacher, chain, name)
             except UserError as error:
-                self._tell({"event": "failed", "variant": name, "error": str(error)})
-                failed[name] = Variant(name=name, chain=[s.label() for s in chain], status="failed", error=str(error))
+                failed[name] = self._failed(name, error)
         return finished, failed
+
+    def _failed(self, name: str, error: UserError) -> Variant:
+        self._tell({"event": "failed", "variant": name, "error": str(error)})
+        chain = [step.label() for step in self.recipe.variants[name]]
+        return Variant(name=name, chain=chain, status="failed", error=str(error))
 
     def _finish(self, pipeline: Pipeline, start: Path | None, steps: list[Step], name: str) -> Finished:
         """A chain and, for every runtime with files that is asked for, its deployable or why there is none."""
@@ -141,6 +145,19 @@ class _Run:
             if exported.folder is not None:
                 files[place.runtime] = exported.folder / f"network{suffix}"
         return Finished(Subject(name, made.folder, files), made.outcomes, missing)
+
+    def _score_all(self, finished: dict[str, Finished], failed: dict[str, Variant]) -> dict[str, list[PictureScore]]:
+        """The scores by name; a variant that restores no pictures at all moves from the finished to the failed."""
+        scores = {}
+        for name, one in list(finished.items()):
+            try:
+                scores[name] = self._score(one.subject)
+            except UserError as error:
+                if name == TEACHER:
+                    raise
+                del finished[name]
+                failed[name] = self._failed(name, error)
+        return scores
 
     def _score(self, subject: Subject) -> list[PictureScore]:
         self._tell({"event": "score", "variant": subject.name, "how": how_scored(subject)})

@@ -143,9 +143,10 @@ def _grid(report: Report, name: str, folder: Path) -> list[Picture]:
 
 
 def _picture(label: str, column: str, scores: Sequence[PictureRow], name: str, folder: Path) -> Picture:
-    """One picture with its own PSNR and SSIM."""
+    """One picture with its own scores."""
     rows = [row for row in scores if row.name == name]
     note = f"{rows[0].psnr_db:.2f} dB · SSIM {rows[0].ssim:.4f}" if rows else ""
+    note += f" · LPIPS {rows[0].lpips:.4f}" if rows and rows[0].lpips is not None else ""
     path = folder / name / f"{column}.webp"
     source = f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.is_file() else ""
     return Picture(label, note, source)

@@ -53,6 +53,9 @@ class PictureRow(_Entry):
     group: str
     psnr_db: float
     ssim: float
+    lpips: float | None = None
+    edge_sharpness: float | None = None
+    note: str = Field(default="", description="what a reader of this picture's numbers must know")
 
 
 class Variant(_Entry):
@@ -82,6 +85,8 @@ class RunInfo(_Entry):
     command: str = ""
     blurred_psnr_db: float | None = None
     blurred_ssim: float | None = None
+    blurred_lpips: float | None = None
+    blurred_edge_sharpness: float | None = None
     blurred_pictures: list[PictureRow] = Field(default_factory=list)
     sample_pictures: list[str] = Field(default_factory=list, description="names of the test pictures kept as files")
 

@@ -96,6 +96,7 @@ def all_columns(report: Report) -> list[Column]:
         *latency_columns(report),
         _metric_column("psnr_db"),
         _metric_column("ssim"),
+        *([_metric_column("lpips")] if _is_measured(report, "lpips") else []),
         Column(
             "psnr_loss_db",
             "PSNR loss",
@@ -174,6 +175,12 @@ def compact(number: float) -> str:
         if number >= max(0.1 * unit, 10_000):
             return f"{number / unit:.2f} {letter}"
     return f"{number:.0f}"
+
+
+def _is_measured(report: Report, metric: str) -> bool:
+    """Whether any row has a value: records older than a metric lack it altogether, and need no column of dashes."""
+    found = (variant.metrics.get(metric) for variant in (report.teacher, *report.variants))
+    return any(measured is not None and measured.value is not None for measured in found)
 
 
 def _metric_column(
@@ -290,8 +297,9 @@ def _change(value: float, reference: float | None) -> str:
 
 
 def _blurred_row(report: Report, columns: list[Column]) -> Iterator[Row]:
-    """The row of the unrestored input: its PSNR and SSIM; nothing else applies to it."""
-    quality = {"psnr_db": report.run.blurred_psnr_db, "ssim": report.run.blurred_ssim}
+    """The row of the unrestored input: its quality; nothing else applies to it."""
+    run = report.run
+    quality = {"psnr_db": run.blurred_psnr_db, "ssim": run.blurred_ssim, "lpips": run.blurred_lpips}
     known = {
         key: METRICS[key].measured(value, "the blurred input as it is")
         for key, value in quality.items()
