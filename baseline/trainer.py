@@ -4,7 +4,7 @@ import math
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -34,13 +34,15 @@ class FitReport:
     """What a training did: steps, minutes (over all its restarts), curve, the step of the weights kept, peak memory.
 
     The memory is that of the whole process (CPU: resident, pictures included; CUDA: allocated) since it started.
+    `last` are the last averaged weights, if others were kept.
     """
 
     steps: int
     minutes: float
     kept_step: int
     peak_memory_mb: float
-    curve: list[dict[str, float]] = field(default_factory=list)
+    curve: list[dict[str, float]]
+    last: dict[str, Tensor] | None = None
 
 
 def fit(
@@ -90,7 +92,9 @@ def fit(
     kept_step, weights = state.kept(settings.keep)
     network.load_state_dict(weights)
     network.eval()
-    return FitReport(state.step, state.seconds / 60, kept_step, _peak_memory_mb(accelerator.device), state.curve)
+    memory_mb = _peak_memory_mb(accelerator.device)
+    last_weights = None if kept_step == state.step else state.kept("last")[1]
+    return FitReport(state.step, state.seconds / 60, kept_step, memory_mb, state.curve, last_weights)
 
 
 def _accelerator(settings: FitSettings) -> Accelerator:

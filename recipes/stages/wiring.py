@@ -39,7 +39,10 @@ def remember_(artifact: Artifact, stage_name: str, settings: Settings, given: St
 def fit_and_save(
     artifact: Artifact, loss: Loss, given: StageInput, settings: FitSettings, stage_name: str
 ) -> StageOutcome:
-    """Fit an artifact's network on the data's training crops, watched on its validation pairs, and save it."""
+    """Fit an artifact's network on the data's training crops, watched on its validation pairs, and save it.
+
+    Where the weights that are kept are not the last, those are saved in `last`.
+    """
     val = given.data.val
     report = fit(
         artifact.network,
@@ -53,6 +56,9 @@ def fit_and_save(
     remember_(artifact, stage_name, settings, given)
     if process_number() == 0:
         artifact.save(given.output)
+        if report.last is not None:
+            artifact.network.load_state_dict(report.last)
+            artifact.save(given.output / "last")
     pictures = sum((span.end - span.first) * span.batch for span in spans(settings))
     found = {"curve": report.curve, "kept_step": report.kept_step, "peak_memory_mb": round(report.peak_memory_mb)}
     return StageOutcome(report.steps, report.minutes, pictures, details=found)

@@ -180,6 +180,8 @@ def test_the_weights_that_are_kept_are_judged_on_val(tmp_path: Path, keep: str, 
     report = fit(network, Gradual(), supervised(LossSettings()), chosen, tmp_path, validate)
     assert report.kept_step == kept_step
     assert torch.equal(network.weight, judged[kept_step // 2 - 1])
+    assert (report.last is None) == (keep == "last")
+    assert report.last is None or torch.equal(report.last["weight"], judged[2])
     assert not torch.equal(judged[1], judged[2])
 
 
