@@ -1,12 +1,15 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from baseline.data import text as text_module
 from baseline.data.datasets import open_data
+from baseline.data.pages import PAGE
 from baseline.data.pairs import Pair
+from baseline.data.pictures import Picture
 from baseline.data.text import PAIRS, PageCrops, fixed_pairs, text
 from baseline.errors import UserError
 from baseline.settings import DataSettings
@@ -38,6 +41,31 @@ def test_pairs_are_mildly_and_severely_blurred_windows_of_pages(some_pairs: list
     assert max(scores) - min(scores) > 5
     # An empty window has no contrast.
     assert min(pair.sharp.std() for pair in some_pairs) > 15
+
+
+def test_scored_pages_hold_held_out_words_and_every_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, bool]] = []
+    reaches: list[float] = []
+
+    def blank(seed: Sequence[int], held_out: bool) -> Picture:
+        asked.append((seed[0], held_out))
+        return np.zeros((*PAGE, 3), np.uint8)
+
+    def still(picture: Picture, rng: np.random.Generator, reach: float) -> Picture:
+        reaches.append(reach)
+        return picture
+
+    monkeypatch.setattr(text_module, "render_page", blank)
+    monkeypatch.setattr(text_module, "shake", still)
+    text_module._fixed_pair.cache_clear()
+    text_module._training_page.cache_clear()
+    assert len(list(fixed_pairs("test"))) == 24
+    assert asked == [(72_002, True)] * 24
+    assert sorted(reaches) == pytest.approx(np.linspace(0.6, 6, 24))
+    PageCrops().crop(np.random.default_rng(0), 32)
+    assert asked[-1] == (72_000, False)
+    text_module._fixed_pair.cache_clear()
+    text_module._training_page.cache_clear()
 
 
 def test_every_pair_is_of_a_page_of_its_own() -> None:
