@@ -110,10 +110,14 @@ def left_out_note(files: Iterable[PairFiles]) -> tuple[str, ...]:
 
 
 def _sides_of(folder: Path) -> list[PairFiles]:
+    there = [side for sides in _SIDES for side in sides if (folder / side).is_dir()]
     for blurred, sharp in _SIDES:
-        if (folder / blurred).is_dir() or (folder / sharp).is_dir():
+        if {blurred, sharp} <= set(there):
             return match_files(folder / blurred, folder / sharp)
-    raise UserError(f"{folder} must hold blur/ and sharp/, or input/ and target/; it holds neither.")
+    raise UserError(
+        f"{folder} must hold blur/ and sharp/, or input/ and target/; it holds {there[0] if there else 'neither'}"
+        f"{'/ only' if there else ''}. Pictures without sharp ones cannot be scored, only restored: lightsharp restore."
+    )
 
 
 def _sources(manifest: Path) -> dict[str, str]:

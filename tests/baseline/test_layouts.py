@@ -209,7 +209,6 @@ def test_an_empty_root_is_told_the_layout(name: str, said: str, tmp_path: Path) 
     assert said in str(error.value)
 
 
-def test_every_data_set_says_its_layout_in_its_first_line() -> None:
-    described = DATASETS.describe()
-    assert set(described) == {"photos", "folder", "gopro", "gopro-gamma", "hide", "realblur-j", "realblur-r", "rsblur"}
-    assert all("ROOT" in line for name, line in described.items() if name not in ("photos", "gopro-gamma"))
+@pytest.mark.parametrize("name", ["folder", "gopro", "hide", "realblur-j", "realblur-r", "rsblur"])
+def test_a_data_set_says_its_layout_in_its_first_line(name: str) -> None:
+    assert "ROOT" in DATASETS.describe()[name]

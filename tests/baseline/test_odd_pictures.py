@@ -36,6 +36,13 @@ def head_only(image: Image.Image, path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
 
 
+def bad_header(image: Image.Image, path: Path) -> None:
+    image.save(path)
+    whole = path.read_bytes()
+    size = slice(8, 12)  # of the header chunk, 13 bytes in a sound PNG
+    path.write_bytes(whole[: size.start] + (5).to_bytes(4, "big") + whole[size.stop :])
+
+
 def deep_grey(image: Image.Image, path: Path) -> None:
     Image.fromarray(np.asarray(image.convert("L"), dtype=np.uint16) * 257).save(path)
 
@@ -85,6 +92,7 @@ UNREADABLE: dict[str, tuple[Save, str]] = {
     "corrupt.png": (corrupt, "must be a readable picture;"),
     "short.png": (cut_short, "must be a readable picture; image file is truncated"),
     "head.png": (head_only, "must be a readable picture;"),
+    "bad_header.png": (bad_header, "must be a readable picture; Truncated IHDR chunk"),
     "deep_grey.png": (deep_grey, "must have 8 bits a channel; it has more. Convert it first."),
     "deep_colour.png": (deep_colour, "must have 8 bits a channel; it has more. Convert it first."),
 }

@@ -8,7 +8,7 @@ from PIL import Image
 
 from baseline.data.datasets import hold_out, open_data
 from baseline.data.pairs import DataSet, PairFiles
-from baseline.data.pictures import Picture, read_picture
+from baseline.data.pictures import Picture, head_size, read_picture
 from baseline.errors import UserError
 from baseline.evaluate import Unchanged, score
 from baseline.settings import DataSettings
@@ -139,7 +139,7 @@ def deep_colour(root: Path) -> Path:
 
 def missing_folder(root: Path) -> Path:
     (root / "test/sharp").rename(root / "test/gt")
-    return root / "test/sharp"
+    return root / "test"
 
 
 def two_of_one_name(root: Path) -> Path:
@@ -156,7 +156,7 @@ def two_of_one_name(root: Path) -> Path:
         (other_size, "they are 60x48 and 64x48"),
         (deep_grey, "must have 8 bits a channel"),
         (deep_colour, "must have 8 bits a channel"),
-        (missing_folder, "must be a folder of pictures; there is no such folder"),
+        (missing_folder, "must hold blur/ and sharp/, or input/ and target/; it holds blur/ only."),
         (two_of_one_name, "must have a name of its own"),
     ],
 )
@@ -234,5 +234,7 @@ def test_other_colour_models_are_read_as_rgb(
 def test_a_picture_is_read_upright(tmp_path: Path, noise: Noise) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # EXIF: the top of the scene is on the right of the stored rows.
-    Image.fromarray(noise(8, 12)).save(tmp_path / "turned.png", exif=exif)
+    for suffix in ("png", "jpg", "webp"):
+        Image.fromarray(noise(8, 12)).save(tmp_path / f"turned.{suffix}", exif=exif)
+        assert head_size(tmp_path / f"turned.{suffix}") == (8, 12)
     assert np.array_equal(read_picture(tmp_path / "turned.png"), np.rot90(noise(8, 12), -1))
