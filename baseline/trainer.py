@@ -16,6 +16,7 @@ from baseline.data.pairs import CropSource
 from baseline.distributed import check_processes
 from baseline.errors import UserError
 from baseline.losses import Loss
+from baseline.networks.checkpointing import checkpointed_gradients
 from baseline.phases import Span, spans
 from baseline.progress import Steps, progress
 from baseline.restorer import outputs_of
@@ -64,8 +65,6 @@ def fit(
     state = TrainingState(network, settings, folder / "checkpoint.pt", accelerator.device)
     with ExitStack() as stack:
         if settings.checkpoint_gradients:
-            from baseline.networks.checkpointing import checkpointed_gradients
-
             stack.enter_context(checkpointed_gradients(network))
         run = _Run(state, loss, settings, accelerator)
         shown = stack.enter_context(_shown(run))

@@ -22,7 +22,8 @@ def train_to(out: Path, settings: TrainSettings, start: str | None, chosen: Data
     if (out / "model.json").exists():
         raise UserError(f"{out} must not hold an artifact yet; it does, and stays as it was. Choose another --out.")
     scratch = out / "training"
-    asked = json.dumps([settings.model_dump(mode="json"), start, chosen.model_dump(mode="json")], sort_keys=True)
+    pictures = chosen.model_dump(mode="json", exclude={"cache_mb"})
+    asked = json.dumps([settings.model_dump(mode="json"), start, pictures], sort_keys=True)
     main = process_number() == 0
     if main and (scratch / _SETTINGS).exists() and (scratch / _SETTINGS).read_text() != asked:
         raise UserError(

@@ -22,6 +22,7 @@ from recipes.parse import assign_, parse
 )
 @click.option("--data", help="A data set's name (lightsharp ls datasets).  [default: the preset's, or photos]")
 @root_option
+@click.option("--cache-mb", type=int, help="Memory for decoded pictures.  [default: 1024]")
 @click.option("--steps", type=int, help="Optimizer steps.")
 @click.option(
     "--checkpoint-gradients", is_flag=True, help="Recompute blocks in the backward pass: less memory, more time."
@@ -47,6 +48,7 @@ def train(
     start: str | None,
     data: str | None,
     root: Path | None,
+    cache_mb: int | None,
     assignments: tuple[str, ...],
     out: Path,
     **options: Any,
@@ -63,7 +65,8 @@ def train(
     if chosen.fine_tunes and not start:
         raise UserError(f"preset '{preset}' must go on from a network; none was given. Add --from photos.")
     settings = parse(TrainSettings, values, "train")
-    data_settings = parse(DataSettings, {"name": data or chosen.data or "photos", "root": root}, "data")
+    pictures = {"name": data or chosen.data or "photos", "root": root}
+    data_settings = parse(DataSettings, pictures | ({} if cache_mb is None else {"cache_mb": cache_mb}), "data")
     output_folder(out)
     from recipes.training import train_to
 

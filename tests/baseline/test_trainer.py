@@ -222,6 +222,24 @@ def test_mixed_precision_learns_as_well(tiny: Callable[..., nn.Module], tmp_path
     assert all(p.dtype == torch.float32 for p in network.parameters())
 
 
+def test_checkpointed_gradients_train_the_same_network(tiny: Callable[..., nn.Module], tmp_path: Path) -> None:
+    passes = {False: 0, True: 0}
+    ends = []
+    for switch in passes:
+        network = tiny()
+
+        def count(*_: object, switch: bool = switch) -> None:
+            passes[switch] += 1
+
+        network.encoder[0][0].conv1.register_forward_hook(count)
+        chosen = settings(steps=2, checkpoint_gradients=switch)
+        fit(network, Gradual(), supervised(LossSettings()), chosen, tmp_path / str(switch))
+        ends.append(network.state_dict())
+    assert passes == {False: 2, True: 4}
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(ends[1][name], tensor, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize(("started", "asked"), [("1", 2), ("2", 1)])
 def test_another_number_of_processes_than_asked_for_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: str, asked: int
