@@ -15,6 +15,7 @@ from recipes.commands.recipes import cp, ls, schema, show, validate
 from recipes.commands.restoring import restore
 from recipes.commands.runs import apply, check, report, run
 from recipes.commands.training import train
+from recipes.commands.weights import import_weights
 
 
 class Commands(click.Group):
@@ -62,6 +63,7 @@ for command in (
     measure,
     restore,
     export,
+    import_weights,
     make_pairs,
     doctor,
 ):

@@ -10,6 +10,7 @@ from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime, open_deployable, runtime_of
 from recipes.measuring import Place, Subject, why_not
 from recipes.resolve import artifact_folder, is_deployable
+from recipes.weights import export_to
 from reports.record import LatencyRow
 
 
@@ -69,7 +70,9 @@ def _why_not(name: str, runtime: str, device: str) -> str | None:
 
 
 def export_named(name: str, suffix: str, size: tuple[int, int], out: Path) -> dict[str, str]:
-    """Write a deployable of a named network; returns what it was built for."""
+    """Write a deployable of a named network, or an original checkpoint; returns what it was built for."""
+    if suffix == "original":
+        return export_to(out, name)
     wanted = f".{suffix.removeprefix('.')}"
     runtime = runtime_of(wanted)
     if out.suffix != wanted:

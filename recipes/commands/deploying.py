@@ -69,7 +69,13 @@ def measure(
 
 @click.command()
 @click.argument("network")
-@click.option("--to", "suffix", default="pt2", show_default=True, help="The kind of file: pt2.")
+@click.option(
+    "--to",
+    "suffix",
+    default="pt2",
+    show_default=True,
+    help="The kind of file: pt2, or original (.pkl, for the authors' MIMO-UNet code).",
+)
 @_size_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
 def export(network: str, suffix: str, size: tuple[int, int], out: Path) -> None:
