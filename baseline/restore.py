@@ -56,6 +56,17 @@ def restore_files(restorer: Restorer, planned: Sequence[tuple[Path, Path]]) -> I
             yield Restored(source, target)
 
 
+def picture_paths(names: Sequence[str], out: Path) -> dict[str, Path]:
+    """OUT/NAME.png for every pair's name; a UserError if one is there already or would lie outside of `out`."""
+    paths = {name: out / f"{name}.png" for name in names}
+    for name, path in paths.items():
+        if not _within(path, out):
+            raise UserError(f"the pairs' names must lead into {out}; '{name}' does not. Rename its files.")
+        if path.exists():
+            raise UserError(f"{path} must not be there yet; it is. Choose another folder.")
+    return paths
+
+
 def _pictures_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
     if given.is_file():
         if given.suffix.lower() not in SUFFIXES:

@@ -209,6 +209,12 @@ def test_an_empty_root_is_told_the_layout(name: str, said: str, tmp_path: Path) 
     assert said in str(error.value)
 
 
+def test_blurred_pictures_without_sharp_ones_are_sent_to_restore(tmp_path: Path) -> None:
+    (tmp_path / "blur").mkdir()
+    with pytest.raises(UserError, match=r"it holds blur/ only\. Pictures without sharp ones .*: lightsharp restore\."):
+        opened("folder", tmp_path)
+
+
 @pytest.mark.parametrize("name", ["folder", "gopro", "hide", "realblur-j", "realblur-r", "rsblur"])
 def test_a_data_set_says_its_layout_in_its_first_line(name: str) -> None:
     assert "ROOT" in DATASETS.describe()[name]

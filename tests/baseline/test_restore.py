@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from baseline.data.pictures import Picture, read_picture, write_picture
 from baseline.errors import UserError
 from baseline.evaluate import Unchanged
-from baseline.restore import other_files, plan_outputs, restore_files
+from baseline.restore import other_files, picture_paths, plan_outputs, restore_files
 from baseline.restorer import Finest, NetworkRestorer, restore_any_size
 
 Noise = Callable[..., Picture]
@@ -151,6 +151,19 @@ def test_what_is_there_is_not_overwritten_unless_asked(tmp_path: Path, noise: No
     with pytest.raises(UserError, match=r"must not be there yet; it is\. Choose another --out, or add --overwrite"):
         plan_outputs([tmp_path / "a.png"], tmp_path / "out")
     assert len(plan_outputs([tmp_path / "a.png"], tmp_path / "out", overwrite=True)) == 1
+
+
+def test_the_pairs_of_a_data_set_have_places_that_are_free_and_inside(tmp_path: Path) -> None:
+    assert picture_paths(["a", "seq/0.1", "夜"], tmp_path) == {
+        "a": tmp_path / "a.png",
+        "seq/0.1": tmp_path / "seq" / "0.1.png",
+        "夜": tmp_path / "夜.png",
+    }
+    with pytest.raises(UserError, match=r"names must lead into .*; '\.\./a' does not"):
+        picture_paths(["../a"], tmp_path)
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match=r"a\.png must not be there yet; it is\. Choose another folder\."):
+        picture_paths(["b", "a"], tmp_path)
 
 
 def test_an_output_folder_inside_the_input_is_no_input(tmp_path: Path, noise: Noise) -> None:

@@ -90,6 +90,11 @@ def test_pictures_are_embedded_with_their_own_numbers(report: Report, pictures: 
     assert base64.b64encode(b"picture teacher").decode() in figure(text, "photos")
 
 
+def test_a_picture_that_has_an_lpips_says_so(report: Report, pictures: Path) -> None:
+    report.variants[0].pictures[0].lpips = 0.25
+    assert "30.40 dB · SSIM 0.9050 · LPIPS 0.2500" in figure(page(report, pictures), "pruned-30")
+
+
 def test_a_picture_without_a_file_leaves_a_note(report: Report, pictures: Path) -> None:
     assert "no picture" in figure(page(report, pictures), "int8")
     assert page(report, pictures).count("<img") == 4

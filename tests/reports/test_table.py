@@ -162,6 +162,21 @@ def test_without_a_blurred_quality_there_is_no_such_row(report: Report) -> None:
     assert tabulate(report).rows[0].kind == "teacher"
 
 
+def test_lpips_has_a_column_where_it_was_measured(report: Report) -> None:
+    assert "lpips" not in [column.key for column in all_columns(report)]
+    report.run.blurred_lpips = 0.3
+    report.teacher.metrics["lpips"] = METRICS["lpips"].measured(0.1234, "")
+    report.variants[0].metrics["lpips"] = METRICS["lpips"].measured(0.2, "")
+    report.variants[4].metrics["lpips"] = METRICS["lpips"].measured(0.15, "")
+    keys = [column.key for column in all_columns(report)]
+    assert keys[keys.index("ssim") + 1] == "lpips"
+    assert [cell(report, name, "lpips").text for name in ("blurred input", "photos")] == ["0.3000", "0.1234"]
+    assert cell(report, "fp16", "lpips") == Cell(DASH, missing="the record has no lpips")
+    table = tabulate(report)
+    column = next(column for column in table.columns if column.key == "lpips")
+    assert [row.variant.name for row in best_rows(table, column)] == ["int8"]  # the lowest is the best
+
+
 def test_best_counts_only_variants_that_hold_their_gates(report: Report) -> None:
     table = tabulate(report)
     best = {column.key: [row.variant.name for row in best_rows(table, column)] for column in table.columns}
