@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baseline.data.blur import MAX_REACH, shake
+from baseline.data.blur import MAX_REACH, blurred_window, shake
 from baseline.data.cache import PictureCache
 from baseline.data.pairs import Crops, DataSet, Pair, PairSet, crop_corner
 from baseline.data.pictures import Picture, halve, list_pictures, read_picture
@@ -18,6 +18,7 @@ VERSION = 1
 PAIR_SIZE = (384, 512)
 CROPS_PER_PHOTO = 2
 MIN_REACH = 0.6
+_MARGIN = int(MAX_REACH) + 2
 _SEEDS = {"val": 71_001, "test": 71_002}
 
 
@@ -67,13 +68,9 @@ class PhotoCrops:
 
     def crop(self, rng: np.random.Generator, side: int) -> Crops:
         picture = self._read(self._photos[rng.integers(len(self._photos))])
-        top, left = crop_corner(rng, picture, side, "a shipped photograph")
-        margin = int(MAX_REACH) + 2
-        above, before = min(top, margin), min(left, margin)
-        window = picture[top - above : top + side + margin, left - before : left + side + margin]
-        blurred = shake(window, rng, rng.uniform(MIN_REACH, MAX_REACH))
-        inner = np.s_[above : above + side, before : before + side]
-        return blurred[inner], window[inner]
+        corner = crop_corner(rng, picture, side, "a shipped photograph")
+        reach = float(rng.uniform(MIN_REACH, MAX_REACH))
+        return blurred_window(picture, corner, (side, side), _MARGIN, lambda window: shake(window, rng, reach))
 
 
 def photos(cache_mb: int = 1024) -> DataSet:
