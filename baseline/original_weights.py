@@ -1,6 +1,8 @@
 """The checkpoints of the authors of MIMO-UNet: `{'model': state_dict}` in a `.pkl`, read strictly and written back."""
 
 import pickle
+import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from baseline.original_names import from_original, to_original
 ORIGINALS = ("mimo-unet", "mimo-unet-plus")
 """The networks that the authors trained, by our names."""
 
-_UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError)
+_UNREADABLE = (
+    *(pickle.UnpicklingError, struct.error, EOFError, RuntimeError, AssertionError),
+    *(ValueError, LookupError, AttributeError, TypeError),
+)
 """What torch.load raises for files that torch did not write, or that hold more than tensors and plain containers."""
 
 
@@ -58,7 +63,9 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        raise _foreign(path, f"it cannot be read as that: {str(error).strip().partition(chr(10))[0][:160]}") from None
+        unsafe = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it holds a {unsafe[1]}, which could run code" if unsafe else "it is damaged or another kind of file"
+        raise _foreign(path, what) from None
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise _foreign(path, f"it holds a {type(content).__name__} without such a 'model'")
     if len(content) > 1:

@@ -172,10 +172,10 @@ FORM = "{path} must be {{'model': state_dict}} as torch.save writes it, tensors 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (pickled({"model": {"a": Ours()}}), "it cannot be read as that: "),
-        (pickled({"model": {}})[:200], "it cannot be read as that: "),
-        (b"", "it cannot be read as that: "),
-        (b"no checkpoint", "it cannot be read as that: "),
+        (pickled({"model": {"a": Ours()}}), "it holds a test_original_weights.Ours, which could run code. "),
+        (pickled({"model": {}})[:200], "it is damaged or another kind of file. "),
+        (b"", "it is damaged or another kind of file. "),
+        (b"no checkpoint", "it is damaged or another kind of file. "),
         (pickled([1]), "it holds a list without such a 'model'. "),
         (pickled({"state_dict": {}}), "it holds a dict without such a 'model'. "),
         (pickled({"model": torch.ones(2)}), "it holds a dict without such a 'model'. "),
@@ -189,10 +189,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, said: str, tmp_
     path.write_bytes(content)
     with pytest.raises(UserError) as error:
         import_original(path, "mimo-unet", SMALL)
-    message = str(error.value)
-    assert message.startswith(FORM.format(path=path) + said)
-    assert message.endswith(" Check that it is an original checkpoint.")
-    assert "\n" not in message
+    assert str(error.value) == FORM.format(path=path) + said + "Check that it is an original checkpoint."
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
