@@ -70,7 +70,7 @@ def _homography(moving: Plane, fixed: Plane) -> Plane | None:
         if error.code != cv2.Error.StsNoConv:
             raise
         return None
-    return np.asarray(matrix, np.float32) if np.isfinite(matrix).all() else None
+    return np.asarray(matrix, np.float32)
 
 
 def _plane(picture: Tensor) -> Plane:

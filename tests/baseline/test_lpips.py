@@ -97,6 +97,7 @@ def test_published_weights_are_turned_to_our_layout(tmp_path: Path) -> None:
     convert(archive(tmp_path, content), tmp_path / "out.safetensors")
     written = load_file(tmp_path / "out.safetensors")
     assert written["conv3.weight"].shape == (4, 2, 3, 5)
+    assert written["conv3.weight"].dtype == torch.float16
     assert written["conv3.weight"][1, 0, 2, 4].item() == pytest.approx(kernels[2][2, 4, 0, 1], abs=1e-3)
     assert written["head5"].tolist() == pytest.approx(kernels[4][0, 0, :, 0].tolist(), abs=1e-3)
 

@@ -59,7 +59,9 @@ def test_what_is_saved_is_what_is_scored_and_nothing_is_overwritten(
         sequence, number = picture["name"].split("/")
         saved = np.array(Image.open(tmp_path / "out" / sequence / f"{number}.png"))
         sharp = np.array(Image.open(gopro / "test" / sequence / "sharp" / f"{number}.png"))
+        blurred = np.array(Image.open(gopro / "test" / sequence / "blur" / f"{number}.png"))
         assert picture["psnr_db"] == pytest.approx(peak_signal_noise_ratio(sharp, saved), abs=1e-3)
+        assert picture["blurred_psnr_db"] == pytest.approx(peak_signal_noise_ratio(sharp, blurred), abs=1e-3)
     again = evaluated("--save", tmp_path / "out")
     assert again.exit_code == 2
     assert "000001.png must not be there yet; it is. Choose another folder." in " ".join(again.stderr.split())
@@ -82,8 +84,11 @@ def test_a_network_has_no_difference_to_itself_but_its_ensemble_has(evaluated: E
     apart = evaluated("--ensemble", "--against", float_folder)
     assert "(self-ensemble) - " in apart.stdout
     assert "Self-ensemble: each restored picture is the mean over four turns" in " ".join(apart.stdout.split())
-    found = json.loads(evaluated("--json", "--ensemble", "--against", float_folder).stdout)["against"]["psnr_db"]
-    assert found["mean"] != 0
+    compared, plain = (
+        json.loads(evaluated("--json", *more).stdout) for more in (("--ensemble", "--against", float_folder), ())
+    )
+    found = compared["against"]["psnr_db"]
+    assert found["mean"] == pytest.approx(compared["psnr_db"]["mean"] - plain["psnr_db"]["mean"]) != 0
     row = next(line for line in apart.stdout.splitlines() if line.startswith("PSNR dB ↑"))
     assert row.split()[3] == f"{found['mean']:+.2f}"
     assert row.split()[-1] == ("yes" if found["beyond_zero"] else "no")

@@ -108,6 +108,10 @@ def test_the_report_holds_what_was_made(finished: Path) -> None:
     assert (pruned.effort.steps, pruned.effort.pictures) == (6, 12)
     assert (quantized.effort.steps, quantized.effort.pictures) == (6, 14)
     assert [len(v.pictures) for v in (teacher, pruned, quantized)] == [2, 2, 2]
+    for key in ("psnr_db", "ssim", "lpips", "edge_sharpness"):
+        mean = sum(getattr(picture, key) for picture in pruned.pictures) / 2
+        assert pruned.metrics[key].value == pytest.approx(mean, abs=1e-9)
+        assert getattr(report.run, f"blurred_{key}") is not None
     for row in (pruned, quantized):
         losses = [t.psnr_db - p.psnr_db for t, p in zip(teacher.pictures, row.pictures, strict=True)]
         assert row.metrics["psnr_loss_db"].value == pytest.approx(sum(losses) / 2, abs=1e-9)
