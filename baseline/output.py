@@ -17,3 +17,9 @@ def output_folder(path: Path) -> Path:
     if not os.access(path, os.W_OK):
         raise UserError(f"{path} must be a folder that can be written; it is read-only. Choose another --out.")
     return path
+
+
+def no_artifact_yet(folder: Path) -> None:
+    """A UserError if the folder holds an artifact, which is not to be written over."""
+    if (folder / "model.json").exists():
+        raise UserError(f"{folder} must not hold an artifact yet; it does, and stays as it was. Choose another --out.")

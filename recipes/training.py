@@ -7,6 +7,7 @@ from pathlib import Path
 from baseline.data.datasets import open_data
 from baseline.distributed import process_number
 from baseline.errors import UserError
+from baseline.output import no_artifact_yet
 from baseline.settings import DataSettings, TrainSettings
 from recipes.resolve import artifact_folder
 from recipes.stages.stage import STAGES, StageInput
@@ -19,8 +20,7 @@ def train_to(out: Path, settings: TrainSettings, start: str | None, chosen: Data
 
     A UserError if the folder holds a finished artifact, or a training begun with other settings.
     """
-    if (out / "model.json").exists():
-        raise UserError(f"{out} must not hold an artifact yet; it does, and stays as it was. Choose another --out.")
+    no_artifact_yet(out)
     scratch = out / "training"
     pictures = chosen.model_dump(mode="json", exclude={"cache_mb"})
     asked = json.dumps([settings.model_dump(mode="json"), start, pictures], sort_keys=True)

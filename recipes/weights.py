@@ -2,20 +2,19 @@
 
 from pathlib import Path
 
-from baseline.artifact import MODEL_FILE, Artifact, load
+from baseline.artifact import Artifact, load
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
 from baseline.networks.zoo import default_arguments
 from baseline.original_weights import export_original, import_original
-from baseline.output import output_folder
+from baseline.output import no_artifact_yet, output_folder
 from recipes.resolve import artifact_folder
 from recipes.store import library_versions
 
 
 def import_to(out: Path, file: Path, architecture: str) -> None:
     """Make an artifact of an original checkpoint of the standard size. A UserError if `out` holds one already."""
-    if (out / MODEL_FILE).exists():
-        raise UserError(f"{out} must not hold an artifact yet; it does, and stays as it was. Choose another --out.")
+    no_artifact_yet(out)
     arguments = default_arguments(architecture)
     network = import_original(file, architecture, arguments)
     origin = {
