@@ -12,9 +12,11 @@ from baseline.data.datasets import DATASETS
 from baseline.data.pictures import Picture, write_picture
 from baseline.presets import PRESETS
 from baseline.settings import TrainSettings
+from recipes.cli import main
 from recipes.parse import parse
 
 Cli = Callable[..., object]
+ROOT = Path(__file__).parent.parent.parent
 TINY = ("--set", "arguments={width: 8, num_blocks: 1}")
 QUICK = ("--set", "crop=32", "--set", "batch=2", "--set", "workers=0")
 
@@ -111,3 +113,10 @@ def test_curves_are_written_where_a_tracker_reads_them(tmp_path: Path, cli: Cli,
     curve = json.loads((tmp_path / "a" / "training.json").read_text())["details"]["curve"]
     logged = [point["l1"] for point in curve if "l1" in point]
     assert [scalar.value for scalar in events.Scalars("l1")] == pytest.approx(logged)
+
+
+def test_the_help_of_gradient_checkpointing_says_what_was_measured() -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / "checkpoint_gradients.json").read_text())
+    (option,) = (o for o in main.commands["train"].params if o.name == "checkpoint_gradients")
+    saved, slower = f"{record['memory_of_a_step_saved']:.0%}", f"{record['times_the_cpu_time']:.2f} times"
+    assert saved in option.help and slower in option.help
