@@ -1,4 +1,9 @@
-"""INT8 post-training quantization through PyTorch 2 export (torchao's PT2E): real integer convolutions."""
+"""INT8 post-training quantization through PyTorch 2 export (torchao's PT2E): real integer convolutions.
+
+On CPUs without VNNI the compiled convolutions add pairs of products in 16 bits, which saturate: the shipped teacher's
+file then agreed with its FP32 outputs to 32 to 44 dB, where the graph it was compiled from agreed to 48 to 53 dB. A
+report scores the file, so it shows the loss.
+"""
 
 import logging
 from collections.abc import Iterable

@@ -10,6 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 
+_USED_FOR = {"track": "for train --track"}
+"""What an optional part is for, by its extra."""
+
+
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def doctor(as_json: bool) -> None:
@@ -45,7 +49,8 @@ def _libraries() -> dict[str, str]:
         name = re.split(r"[<>=!~ ]", requirement, maxsplit=1)[0]
         extra = marker.partition("==")[2].strip(" '\"")
         if extra != "dev":
-            found[name] = _version(name) or f"not there, not used yet; pip install 'lightsharp[{extra}]'"
+            wanted = _USED_FOR.get(extra, "not used yet")
+            found[name] = _version(name) or f"not there; {wanted}: pip install 'lightsharp[{extra}]'"
     return found
 
 
