@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-
 _USED_FOR = {"track": "for train --track"}
 """What an optional part is for, by its extra."""
 
