@@ -1,4 +1,4 @@
-"""Geometric self-ensemble: a little more quality for eight times the work (the "++" rows of published tables)."""
+"""Geometric self-ensemble: a little more quality for eight times the work (published "++" rows average over four)."""
 
 import torch
 from torch import Tensor

@@ -77,7 +77,9 @@ def edge_sharpness(restored: Tensor, sharp: Tensor) -> Tensor:
     by the sharp picture's own mean there. Blind to what stands on the edges: noise and ringing are steep too.
     """
     ours, theirs = _gradient(as_saved(restored)), _gradient(_truth(sharp))
-    edges = theirs > theirs.kthvalue(max(1, int(_FLAT * theirs.shape[1])), dim=1, keepdim=True).values
+    # Of equal gradients all are edges: in stripes the tenth is one value, and above it there is nothing.
+    smallest = theirs.kthvalue(int(_FLAT * theirs.shape[1]) + 1, dim=1, keepdim=True).values
+    edges = (theirs >= smallest) & (theirs > 0)
     there = (theirs * edges).sum(dim=1)
     # A picture of one colour has no edges that could be lost.
     return torch.where(there > 0, (ours * edges).sum(dim=1) / there.clamp(min=1e-12), 1.0)
@@ -88,7 +90,8 @@ def _gradient(pictures: Tensor) -> Tensor:
     luminance = torch.einsum("nchw,c->nhw", pictures, pictures.new_tensor([0.299, 0.587, 0.114]))[:, None]
     across = pictures.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
     slopes = F.conv2d(luminance, torch.stack([across, across.T])[:, None])
-    return slopes.square().sum(dim=1).sqrt().flatten(1)
+    # Equal gradients come out equal and flat parts 0; no change of 8-bit levels is as small.
+    return slopes.square().sum(dim=1).sqrt().round(decimals=9).flatten(1)
 
 
 QUALITY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -40,7 +40,10 @@ def import_original(path: Path, architecture: str, arguments: dict[str, Any]) ->
 
 
 def export_original(artifact: Artifact, path: Path) -> None:
-    """Write a checkpoint that the authors' code reads. A UserError for a network that is not of its kind."""
+    """Write a checkpoint that the authors' code reads; it appears whole or not at all.
+
+    A UserError for a network that is not of its kind.
+    """
     if artifact.architecture not in ORIGINALS:
         what = f"it is '{artifact.architecture}'"
     elif (conv := artifact.arguments.get("conv", "plain")) != "plain":
@@ -48,12 +51,21 @@ def export_original(artifact: Artifact, path: Path) -> None:
     elif pruned := channel_plan(artifact.network, build(artifact.architecture, artifact.arguments)):
         what = f"it is pruned, {len(pruned)} layers are smaller"
     else:
-        torch.save({"model": to_original(artifact.network.state_dict())}, path)
+        _save({"model": to_original(artifact.network.state_dict())}, path)
         return
     raise UserError(
         f"the original layout must be given {' or '.join(ORIGINALS)}, of plain convolutions and not pruned; {what}. "
         "Export it as pt2, or keep the artifact."
     )
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        torch.save(content, beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ def spans(settings: FitSettings) -> list[Span]:
     share = 0.0
     for phase in settings.phases:
         share += phase.share
-        end = round(share * settings.steps)
+        end = settings.steps if phase is settings.phases[-1] else round(share * settings.steps)
         batch = phase.batch or settings.batch
         found.append(Span(phase.name, first, end, phase.crop or settings.crop, batch, phase.scales, first_sample))
         first_sample += (end - first) * batch

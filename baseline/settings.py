@@ -1,7 +1,7 @@
 """What training and data may be told. Checked when built, in the first second; importing this never imports torch."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -24,6 +24,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    operational: ClassVar[frozenset[str]] = frozenset()
+    """The settings that say how the work is done, and do not change its result."""
+
     @property
     def starts_anew(self) -> bool:
         """Whether a stage with these settings makes a network of its own instead of taking what came before."""
@@ -36,6 +39,10 @@ class DataSettings(Settings):
     name: str = "photos"
     root: Path | None = None
     cache_mb: int = Field(default=1024, ge=0, description="memory for decoded training pictures; 0: none")
+
+
+_SSIM_CROP = 24
+"""At a quarter of it, the border that SSIM's window reflects is still inside the picture."""
 
 
 class LossSettings(Settings):
@@ -70,6 +77,10 @@ class Phase(Settings):
 
 class FitSettings(Settings):
     """The training loop. `batch` is the global batch, `crop` the side of the square crops in pixels."""
+
+    operational: ClassVar[frozenset[str]] = frozenset(
+        {"workers", "processes", "track", "log_every", "checkpoint_every"}
+    )
 
     steps: int = Field(gt=0)
     batch: int = Field(default=8, gt=0)
@@ -109,12 +120,14 @@ class FitSettings(Settings):
         uneven = [b for b in (self.batch, *(p.batch for p in self.phases)) if b and b % self.processes]
         if uneven:
             raise ValueError(f"a batch must be a multiple of processes ({self.processes}); got {uneven[0]}")
+        if self.loss.ssim and min(self.crops) < _SSIM_CROP:
+            raise ValueError(f"crops must be at least {_SSIM_CROP} pixels for the term ssim; got {min(self.crops)}")
         return self
 
     @property
-    def largest_crop(self) -> int:
-        """The side of the largest crops of all phases."""
-        return max(phase.crop or self.crop for phase in self.phases) if self.phases else self.crop
+    def crops(self) -> list[int]:
+        """The sides of the crops of all phases."""
+        return [phase.crop or self.crop for phase in self.phases] or [self.crop]
 
 
 class TrainSettings(FitSettings):

@@ -5,10 +5,12 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import KwargsHandler
 from torch import Tensor, nn
 
 from baseline.data.loader import Batch, batches, unwrapped
@@ -19,7 +21,7 @@ from baseline.losses import Loss
 from baseline.networks.checkpointing import checkpointed_gradients
 from baseline.phases import Span, spans
 from baseline.progress import Steps, progress
-from baseline.restorer import outputs_of
+from baseline.restorer import outputs_of, size_multiple_of
 from baseline.settings import FitSettings
 from baseline.tracking import tracker
 from baseline.training_state import TrainingState
@@ -34,7 +36,8 @@ _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 class FitReport:
     """What a training did: steps, minutes (over all its restarts), curve, the step of the weights kept, peak memory.
 
-    The memory is that of the whole process (CPU: resident, pictures included; CUDA: allocated) since it started.
+    The memory is that of the training process without its loader workers (CPU: resident since the process started;
+    CUDA: allocated in this training).
     `last` are the last averaged weights, if others were kept.
     """
 
@@ -59,8 +62,10 @@ def fit(
 
     What is judged and kept is the moving average of the weights. `folder` holds the checkpoint: a training that was
     killed goes on from its last one, with the same result as one that was not. `tracking` is where a tracker writes.
-    A UserError if loss or gradient stop being finite, or if it runs in another number of processes than asked for.
+    A UserError if loss or gradient stop being finite, if the crops are of no size that the network takes, or if it runs
+    in another number of processes than asked for.
     """
+    _check_crops(network, settings)
     accelerator = _accelerator(settings)
     state = TrainingState(network, settings, folder / "checkpoint.pt", accelerator.device)
     with ExitStack() as stack:
@@ -100,12 +105,23 @@ def _accelerator(settings: FitSettings) -> Accelerator:
     """The processes and the device to train on."""
     check_processes(settings.processes)
     shrinking = any(phase.scales < 3 for phase in settings.phases)
-    handlers = [DistributedDataParallelKwargs(find_unused_parameters=shrinking)]
+    # The others wait while one process validates.
+    waiting = InitProcessGroupKwargs(timeout=timedelta(hours=6))
+    handlers: list[KwargsHandler] = [DistributedDataParallelKwargs(find_unused_parameters=shrinking), waiting]
     # Without `cpu`, accelerate on a machine without a GPU silently starts one training in each process.
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=handlers)
     if accelerator.num_processes != settings.processes:
         raise RuntimeError(f"accelerate joined {accelerator.num_processes} of {settings.processes} processes")
+    if accelerator.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(accelerator.device)
     return accelerator
+
+
+def _check_crops(network: nn.Module, settings: FitSettings) -> None:
+    multiple = size_multiple_of(network)
+    uneven = [crop for crop in settings.crops if crop % multiple]
+    if uneven:
+        raise UserError(f"crops must be multiples of {multiple} for this network; got {uneven[0]}. Set another crop.")
 
 
 class _Run:
@@ -152,8 +168,13 @@ class _Run:
         return dict(zip(terms, values.tolist(), strict=True))
 
     def _check_finite(self, total: Tensor, norm: Tensor) -> None:
-        """Before the weights change, so that no checkpoint holds broken ones. FP16's scaler skips broken gradients."""
-        checked = torch.stack([total.detach(), torch.zeros_like(norm) if self.state.scaler.is_enabled() else norm])
+        """Before the weights change, so that no checkpoint holds broken ones.
+
+        FP16's scaler skips gradients that overflowed, and halves its scale each time: below 1 they are broken anyhow.
+        """
+        scaler = self.state.scaler
+        may_overflow = scaler.is_enabled() and scaler.get_scale() >= 1
+        checked = torch.stack([total.detach(), torch.zeros_like(norm) if may_overflow else norm])
         if bool(checked.isfinite().all()):
             return
         what = "training loss" if not total.isfinite() else "norm of the gradient"

@@ -1,5 +1,6 @@
 """All that a training is in the middle of, and its checkpoint, from which it goes on as if nothing had happened."""
 
+import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
+from baseline.errors import UserError
 from baseline.phases import learning_rate_share
 from baseline.restorer import on_device
 from baseline.settings import FitSettings
@@ -37,7 +39,7 @@ class TrainingState:
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self._seconds_before = 0.0
         if checkpoint.exists():
-            self._restore(torch.load(checkpoint, map_location=device, weights_only=True))
+            self._restore(_read(checkpoint, device))
         self._started = time.monotonic()
 
     @property
@@ -84,6 +86,17 @@ class TrainingState:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
+
+
+def _read(checkpoint: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise UserError(
+            f"{checkpoint} must be a training's checkpoint; {str(error).splitlines()[0][:120]}. "
+            "Remove its folder to train from the start."
+        ) from None
+    return state
 
 
 def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:

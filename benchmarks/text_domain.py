@@ -36,8 +36,8 @@ def main(network: str, steps: int | None, threads: int, work: Path, out: Path) -
     torch.set_num_threads(threads)
     preset = PRESETS["text"]
     settings = TrainSettings(**preset.settings | ({} if steps is None else {"steps": steps}))
-    if not (work / "model.json").exists():
-        work.mkdir(parents=True, exist_ok=True)
+    work = work / f"{Path(network).name}-{settings.steps}"
+    if not (work / "training.json").exists():
         train_to(work, settings, network, DataSettings(name="text"))
     restorers: dict[str, Restorer] = {
         "blurred": Unchanged(),

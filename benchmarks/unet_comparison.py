@@ -60,7 +60,6 @@ def main(steps: int, crop: int, seeds: int, rates: str, threads: int, work: Path
             settings = FitSettings(steps=steps, crop=crop, lr=lr, workers=0, validate_every=steps // 10, seed=seed)
             found = trained(name, architecture, arguments, settings, data, work)
             rows.append(found | {"rates_tried_val_psnr_db": {f"{r:g}": val_psnr(one) for r, one in tried.items()}})
-            out.parent.mkdir(parents=True, exist_ok=True)
     blurred = summary(score(Unchanged(), data.test))
     record = {
         "data": "shipped photographs, synthetic shake; not comparable with GoPro",
@@ -71,6 +70,7 @@ def main(steps: int, crop: int, seeds: int, rates: str, threads: int, work: Path
         "blurred": blurred,
         "rows": rows,
     }
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=1) + "\n")
     plot(record, out.with_suffix(".svg"))
     show(record)
@@ -80,7 +80,8 @@ def trained(
     name: str, architecture: str, arguments: dict[str, Any], settings: FitSettings, data: DataSet, work: Path
 ) -> dict[str, Any]:
     """One training, from its checkpoint or its result if it is done, and its scores on the test pairs."""
-    folder = work / f"{architecture}-{settings.lr:g}-{settings.seed}-{settings.steps}"
+    shape = "-".join(map(str, arguments.values()))
+    folder = work / f"{architecture}-{shape}-{settings.lr:g}-{settings.seed}-{settings.steps}-{settings.crop}"
     result = folder / "result.json"
     if result.exists():
         done: dict[str, Any] = json.loads(result.read_text())
@@ -111,8 +112,8 @@ def trained(
 
 
 def val_psnr(row: dict[str, Any]) -> float:
-    """The last validation of a training."""
-    return float(row["curve"][-1]["val_psnr_db"])
+    """The best validation of a training, whose weights are kept."""
+    return max(float(point["val_psnr_db"]) for point in row["curve"])
 
 
 def summary(scores: list[Any]) -> dict[str, float]:

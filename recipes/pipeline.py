@@ -68,7 +68,7 @@ class Pipeline:
         stage = STAGES[step.stage]
         identity: dict[str, Any] = {
             "stage": step.stage,
-            "settings": step.settings.model_dump(mode="json"),
+            "settings": step.settings.model_dump(mode="json", exclude=set(step.settings.operational)),
             "parent": None if parent is None else file_sha256(parent / "model.json"),
             "versions": library_versions(),
             "sources": source_sha256((*stage.sources, f"recipes/stages/{step.stage}.py", "recipes/stages/wiring.py")),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from baseline.data.datasets import DATASETS
 from baseline.errors import UserError, unknown_name
 from baseline.measurement import METRICS
-from baseline.settings import DataSettings, Settings, TrainSettings
+from baseline.settings import DataSettings, FitSettings, Settings, TrainSettings
 from compress.runtimes.table import RUNTIMES
 from recipes.parse import assign_, parse, parse_yaml
 from recipes.stages.stage import STAGES
@@ -140,6 +140,7 @@ def check_recipe(content: Any, where: str) -> Recipe:
     teacher = dict(file.teacher)
     if "train" in teacher:
         teacher["train"] = parse(TrainSettings, teacher["train"], f"{where}.teacher.train")
+        _check_in_recipe(teacher["train"], f"{where}.teacher.train")
     gates = dict(file.gates)
     if "max_latency_ms" in gates:
         gates["max_latency_ms"] = parse(LatencyGate, gates["max_latency_ms"], f"{where}.gates.max_latency_ms")
@@ -164,7 +165,18 @@ def parse_step(content: Any, where: str) -> Step:
         )
     ((name, settings),) = content.items()
     stage = STAGES[name]
-    return Step(stage=name, settings=parse(stage.settings, {} if settings is None else settings, f"{where}.{name}"))
+    parsed = parse(stage.settings, {} if settings is None else settings, f"{where}.{name}")
+    _check_in_recipe(parsed, f"{where}.{name}")
+    return Step(stage=name, settings=parsed)
+
+
+def _check_in_recipe(settings: Settings, where: str) -> None:
+    """A UserError for what only `lightsharp train` can do: a run is one process, and its folder holds no trackers."""
+    if isinstance(settings, FitSettings) and (settings.processes, settings.track) != (1, "none"):
+        raise UserError(
+            f"{where} must leave processes and track out in a recipe; got {settings.processes} and {settings.track}. "
+            "Train with lightsharp train, and name the result as the teacher."
+        )
 
 
 def _chains(variants: dict[str, list[dict[str, Any]]], where: str) -> dict[str, list[Step]]:

@@ -3,38 +3,71 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from baseline.data.datasets import open_data
-from baseline.distributed import process_number
+from baseline.distributed import check_processes, process_number
 from baseline.errors import UserError
 from baseline.output import no_artifact_yet
+from baseline.progress import console
 from baseline.settings import DataSettings, TrainSettings
+from recipes.pipeline import Pipeline
 from recipes.resolve import artifact_folder
+from recipes.schema import Step
 from recipes.stages.stage import STAGES, StageInput
+from recipes.store import Store
 
-_SETTINGS = "settings.json"
+_IDENTITY = "identity.json"
 
 
 def train_to(out: Path, settings: TrainSettings, start: str | None, chosen: DataSettings) -> None:
     """Train into an artifact's folder. While it runs, `out/training` keeps the checkpoint; it goes at the end.
 
-    A UserError if the folder holds a finished artifact, or a training begun with other settings.
+    A UserError if the folder holds anything else than this training, begun with other settings, data or start.
     """
-    no_artifact_yet(out)
-    scratch = out / "training"
-    pictures = chosen.model_dump(mode="json", exclude={"cache_mb"})
-    asked = json.dumps([settings.model_dump(mode="json"), start, pictures], sort_keys=True)
+    check_processes(settings.processes)
     main = process_number() == 0
-    if main and (scratch / _SETTINGS).exists() and (scratch / _SETTINGS).read_text() != asked:
-        raise UserError(
-            f"{scratch} must hold a training with these settings; it holds another. Finish it, or choose another --out."
-        )
-    parent = None if start is None else artifact_folder(start)
-    data = open_data(chosen)
-    scratch.mkdir(exist_ok=True)
+    scratch = out / "training"
     if main:
-        (scratch / _SETTINGS).write_text(asked)
+        _check_folder(out, scratch)
+    data = open_data(chosen)
+    parent = None if start is None else artifact_folder(start)
+    if main:
+        for note in data.notes:
+            console.print(note, highlight=False, markup=False, style="dim")
+        identity = Pipeline(Store(scratch), data, lambda _: None).identity(
+            parent, Step(stage="train", settings=settings)
+        )
+        _claim(scratch, identity)
     outcome = STAGES["train"].run(StageInput(parent, None, data, out, scratch), settings)
     if main:
         (out / "training.json").write_text(json.dumps(outcome.as_json(), indent=1) + "\n")
         shutil.rmtree(scratch)
+
+
+def _check_folder(out: Path, scratch: Path) -> None:
+    """A UserError if there is something in the folder, and it is not a training that was killed."""
+    if (scratch / _IDENTITY).exists():
+        return
+    no_artifact_yet(out)
+    if out.is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} must be an empty folder or none; it holds files. Choose another --out.")
+
+
+def _claim(scratch: Path, identity: dict[str, Any]) -> None:
+    """Note what is trained. A UserError if the checkpoint is that of something else.
+
+    A training may be finished with other versions of the libraries or of this program; its lineage names those.
+    """
+    asked = {key: value for key, value in identity.items() if key not in ("versions", "sources")}
+    path = scratch / _IDENTITY
+    if (scratch / "checkpoint.pt").exists():
+        begun = json.loads(path.read_text())
+        other = [key for key in asked if begun.get(key) != json.loads(json.dumps(asked[key]))]
+        if other:
+            raise UserError(
+                f"{scratch} must hold this training; its {' and '.join(other)} were others. "
+                "Finish it as it was begun, or choose another --out."
+            )
+    scratch.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asked))

@@ -27,9 +27,14 @@ def import_to(out: Path, file: Path, architecture: str) -> None:
 
 
 def export_to(out: Path, name: str) -> dict[str, str]:
-    """Write a named network as an original checkpoint; returns what it is, and its size if not the standard one."""
+    """Write a named network as an original checkpoint; returns what it is, and its size if not the standard one.
+
+    A UserError if `out` is there already.
+    """
     if out.suffix != ".pkl":
         raise UserError(f"--out must end in .pkl; got {out}.")
+    if out.exists():
+        raise UserError(f"{out} must not be there yet; it is. Choose another --out.")
     artifact = load(artifact_folder(name))
     output_folder(out.parent)
     export_original(artifact, out)

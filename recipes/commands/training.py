@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from baseline.distributed import process_number
 from baseline.errors import UserError
 from baseline.output import output_folder
 from baseline.presets import PRESETS, Preset
@@ -27,7 +28,8 @@ from recipes.parse import assign_, parse
 @click.option(
     "--checkpoint-gradients",
     is_flag=True,
-    help="Recompute blocks in the backward pass: 43% less memory for a step of MIMO-UNet, 1.23 times the CPU time.",
+    help="Recompute blocks in the backward pass. Measured on the full MIMO-UNet, a crop of 256, FP32: a step takes 43% "
+    "less memory, the process 29% less, in 1.23 times the CPU time.",
 )
 @click.option("--processes", type=int, help="How many processes torchrun starts, one a GPU.  [default: 1]")
 @click.option("--track", help="tensorboard or mlflow: curves to watch, written to OUT/tracking.")
@@ -73,7 +75,8 @@ def train(
     from recipes.training import train_to
 
     train_to(out, settings, start, data_settings)
-    click.echo(f"wrote {out}; score it with: lightsharp eval {out}")
+    if process_number() == 0:
+        click.echo(f"wrote {out}; score it with: lightsharp eval {out}")
 
 
 def _settings(
@@ -91,6 +94,8 @@ def _settings(
         values.setdefault("network", "mimo-unet")
     for assignment in assignments:
         assign_(values, assignment)
+    if start and values.get("network"):
+        raise UserError(f"train --from must keep its network; got network {values['network']}. Leave one out.")
     if "steps" not in values:
         raise UserError("train must know how long; add --steps N, or a --preset that says so.")
     return values

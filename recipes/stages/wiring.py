@@ -46,7 +46,7 @@ def fit_and_save(
     val = given.data.val
     report = fit(
         artifact.network,
-        given.data.training_crops(settings.largest_crop),
+        given.data.training_crops(max(settings.crops)),
         loss,
         settings,
         given.scratch,
@@ -60,5 +60,10 @@ def fit_and_save(
             artifact.network.load_state_dict(report.last)
             artifact.save(given.output / "last")
     pictures = sum((span.end - span.first) * span.batch for span in spans(settings))
-    found = {"curve": report.curve, "kept_step": report.kept_step, "peak_memory_mb": round(report.peak_memory_mb)}
+    found = {
+        "curve": report.curve,
+        "kept_step": report.kept_step,
+        "peak_memory_mb": round(report.peak_memory_mb),
+        "data_notes": list(given.data.notes),
+    }
     return StageOutcome(report.steps, report.minutes, pictures, details=found)

@@ -11,7 +11,7 @@ from baseline.data.pairs import Crops
 from baseline.data.pictures import Picture
 from baseline.errors import UserError
 from baseline.losses import supervised
-from baseline.phases import learning_rate_share
+from baseline.phases import learning_rate_share, spans
 from baseline.settings import FitSettings, LossSettings
 from baseline.trainer import fit
 
@@ -31,7 +31,9 @@ from baseline.trainer import fit
 torch.set_num_threads(1)
 folder, dies_at = Path(sys.argv[1]), int(sys.argv[2])
 settings = FitSettings(
-    steps=7, batch=2, crop=32, workers=int(sys.argv[3]), checkpoint_every=2, validate_every=3, lr=1e-2
+    steps=7, batch=2, crop=32, workers=int(sys.argv[3]), checkpoint_every=2, validate_every=3, lr=1e-2,
+    precision=sys.argv[4],
+    phases=[{"name": "coarse", "share": 0.5, "crop": 24, "scales": 2}, {"name": "all", "share": 0.5}],
 )
 torch.manual_seed(0)
 network = build("mimo-unet-plus", {"width": 8, "num_blocks": 1})
@@ -81,15 +83,15 @@ def test_the_rate_rises_linearly_and_falls_along_a_cosine(step: int, share: floa
     assert learning_rate_share(step, settings(steps=400, warmup=0.05)) == pytest.approx(share, abs=1e-12)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("workers", "precision"), [("0", "fp32"), ("1", "fp16")])
 def test_a_killed_training_ends_as_one_that_was_not(
-    tmp_path: Path, run_python: Callable[..., object], workers: int
+    tmp_path: Path, run_python: Callable[..., object], workers: str, precision: str
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run_python("-c", SCRIPT, str(whole), "0", str(workers)).returncode == 0
-    assert run_python("-c", SCRIPT, str(killed), "6", str(workers)).returncode == -9
+    assert run_python("-c", SCRIPT, str(whole), "0", workers, precision).returncode == 0
+    assert run_python("-c", SCRIPT, str(killed), "6", workers, precision).returncode == -9
     assert not (killed / "end.pt").exists()
-    assert run_python("-c", SCRIPT, str(killed), "0", str(workers)).returncode == 0
+    assert run_python("-c", SCRIPT, str(killed), "0", workers, precision).returncode == 0
     expected, resumed = (torch.load(folder / "end.pt", weights_only=True) for folder in (whole, killed))
     assert (expected["done"], resumed["done"]) == (7, 3)
     assert expected["curve"] == resumed["curve"]
@@ -165,6 +167,38 @@ def test_a_gradient_that_is_not_finite_stops_before_it_breaks_the_weights(tmp_pa
         fit(network, Gradual(), loss, settings(steps=2), tmp_path)
     assert str(error.value).endswith("Lower lr (now 0.0008); there was no checkpoint yet.")
     assert torch.equal(network.weight, before)
+
+
+def test_gradients_that_never_fit_into_fp16_stop_too(tmp_path: Path) -> None:
+    network = nn.Conv2d(3, 3, 1)
+
+    def loss(outputs: list[torch.Tensor], batch: object) -> dict[str, torch.Tensor]:
+        return {"l1": (outputs[0] * 0).sum().sqrt()}
+
+    with pytest.raises(UserError, match=r"^the norm of the gradient must stay finite; it became nan in step 18\."):
+        fit(network, Gradual(), loss, settings(steps=30, precision="fp16"), tmp_path)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    fit(nn.Conv2d(3, 3, 1), Gradual(), supervised(LossSettings()), settings(steps=1), tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"checkpoint\.pt must be a training's checkpoint; "):
+        fit(nn.Conv2d(3, 3, 1), Gradual(), supervised(LossSettings()), settings(steps=2), tmp_path)
+
+
+def test_crops_that_the_network_cannot_take_are_refused_at_once(tmp_path: Path) -> None:
+    network = nn.Conv2d(3, 3, 1)
+    network.size_multiple = 16
+    phases = [{"name": "a", "share": 0.5, "crop": 32}, {"name": "b", "share": 0.5, "crop": 36}]
+    with pytest.raises(UserError, match=r"^crops must be multiples of 16 for this network; got 36\. Set another crop"):
+        fit(network, Gradual(), supervised(LossSettings()), settings(phases=phases), tmp_path)
+
+
+def test_the_last_phase_ends_with_the_last_step() -> None:
+    shares = (0.3333333, 0.3333333, 0.333333)
+    phases = [{"name": str(share), "share": share} for share in shares]
+    assert spans(settings(steps=1_577_250, phases=phases))[-1].end == 1_577_250
 
 
 @pytest.mark.parametrize(("keep", "kept_step"), [("best", 4), ("last", 6)])
@@ -275,6 +309,7 @@ def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path, noise: Callab
         ("precision", "int8"),
         ("augment", "dihedrall"),
         ("phases", [{"name": "a", "share": 0.7}]),
+        ("loss", {"ssim": 0.1}),
         ("processes", 3),
     ],
 )

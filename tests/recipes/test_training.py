@@ -1,6 +1,7 @@
 """The train command: presets, going on from another network, several processes."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from baseline.artifact import load, read_manifest
 from baseline.data.datasets import DATASETS
 from baseline.data.pictures import Picture, write_picture
+from baseline.errors import UserError
 from baseline.presets import PRESETS
-from baseline.settings import TrainSettings
+from baseline.settings import DataSettings, TrainSettings
 from recipes.cli import main
 from recipes.parse import parse
+from recipes.training import train_to
 
 Cli = Callable[..., object]
 ROOT = Path(__file__).parent.parent.parent
@@ -71,6 +74,10 @@ def test_faces_go_on_from_a_network_on_the_users_folder(
         (("--preset", "text", "--out", "x"), "preset 'text' must go on from a network; none was given. Add --from"),
         (("--out", "x"), "train must know how long; add --steps N, or a --preset that says so."),
         (("--steps", "1", "--from", "a", "--network", "b", "--out", "x"), "train must be given --network or --from"),
+        (
+            ("--steps", "1", "--from", "photos", "--set", "network=unet", "--out", "x"),
+            "train --from must keep its network",
+        ),
         (("--steps", "1", "--set", "loss.sim=1", "--out", "x"), "train.loss: no key 'sim'. Did you mean 'ssim'?"),
         (("--steps", "1", "--track", "wandb", "--out", "x"), "train.track: input should be 'none', 'tensorboard' or"),
         (("--steps", "1", "--processes", "2", "--out", "x"), "training must run in 2 processes; it runs in 1. Type: "),
@@ -118,5 +125,72 @@ def test_curves_are_written_where_a_tracker_reads_them(tmp_path: Path, cli: Cli,
 def test_the_help_of_gradient_checkpointing_says_what_was_measured() -> None:
     record = json.loads((ROOT / "benchmarks" / "results" / "checkpoint_gradients.json").read_text())
     (option,) = (o for o in main.commands["train"].params if o.name == "checkpoint_gradients")
-    saved, slower = f"{record['memory_of_a_step_saved']:.0%}", f"{record['times_the_cpu_time']:.2f} times"
-    assert saved in option.help and slower in option.help
+    step, process = f"{record['memory_of_a_step_saved']:.0%}", f"{record['peak_memory_saved']:.0%}"
+    slower = f"{record['times_the_cpu_time']:.2f} times"
+    assert f"a step takes {step} less memory, the process {process} less, in {slower} the CPU time" in option.help
+
+
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, cli: Cli, faces: Path) -> None:
+    kept = tmp_path / "out" / "training" / "notes.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    done = cli("train", "--steps", "1", "--data", "folder", "--root", str(faces), *TINY, *QUICK, "--out", "out")
+    assert done.returncode == 2
+    assert "out must be an empty folder or none; it holds files. Choose another --out." in done.stderr
+    assert kept.read_text() == "mine"
+
+
+def test_a_training_goes_on_only_with_what_it_was_begun_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faces: Path
+) -> None:
+    def train(**changed: object) -> None:
+        values = {
+            "network": "mimo-unet",
+            "arguments": {"width": 8, "num_blocks": 1},
+            "steps": 2,
+            "crop": 32,
+            "batch": 2,
+        }
+        settings = TrainSettings(**values | {"workers": 0, "checkpoint_every": 1, "ema": 0.0} | changed)
+        train_to(tmp_path / "out", settings, None, DataSettings(name="folder", root=faces))
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("baseline.artifact.Artifact.save", die)
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    with pytest.raises(UserError, match=r"its settings were others\. Finish it as it was begun, or choose another"):
+        train(lr=1e-5)
+    picture = next((faces / "train" / "blur").iterdir())
+    before = picture.read_bytes()
+    write_picture(np.full((64, 64, 3), 7, np.uint8), picture)
+    with pytest.raises(UserError, match="its data were others"):
+        train()
+    picture.write_bytes(before)
+    os.utime(picture, ns=(0, 0))
+    with pytest.raises(UserError, match="its data were others"):
+        train()
+
+
+def test_what_was_refused_does_not_block_its_folder(tmp_path: Path, cli: Cli, faces: Path) -> None:
+    train = ("train", "--steps", "1", "--data", "folder", "--root", str(faces), *TINY, *QUICK, "--out", "out")
+    assert cli(*train, "--set", "crop=128").returncode == 2
+    done = cli(*train)
+    assert done.returncode == 0, done.stderr
+    assert "held out to validate on" in done.stderr
+
+
+@pytest.mark.parametrize("setting", ["processes=2", "track=mlflow"])
+def test_a_recipe_leaves_processes_and_trackers_to_train(cli: Cli, setting: str) -> None:
+    done = cli(
+        "validate",
+        "demo",
+        "--set",
+        f"variants.pruned-30.1.train.{setting}",
+        "--set",
+        "variants.pruned-30.1.train.batch=8",
+    )
+    assert done.returncode == 2
+    assert "must leave processes and track out in a recipe" in done.stderr

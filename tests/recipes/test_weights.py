@@ -46,6 +46,16 @@ def test_a_checkpoint_is_a_pkl_file(float_folder: Path, tmp_path: Path) -> None:
         export_named(str(float_folder), "original", (64, 64), tmp_path / "m.pt")
 
 
+def test_what_lies_where_a_checkpoint_should_go_stays(float_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file.pkl").write_text("precious")
+    (tmp_path / "folder.pkl").mkdir()
+    for out in (tmp_path / "file.pkl", tmp_path / "folder.pkl"):
+        with pytest.raises(UserError) as error:
+            export_named(str(float_folder), "original", (64, 64), out)
+        assert str(error.value) == f"{out} must not be there yet; it is. Choose another --out."
+    assert (tmp_path / "file.pkl").read_text() == "precious"
+
+
 def test_a_wrong_file_is_one_line_and_exit_code_2(cli: Callable[..., object], tmp_path: Path) -> None:
     torch.save({"model": {}}, tmp_path / "m.pkl")
     done = cli("import-weights", "m.pkl", "--network", "mimo-unet-plus", "--out", "imported")
