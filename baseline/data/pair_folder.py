@@ -62,9 +62,17 @@ class PairFolder:
 
 
 def divide(names: Sequence[str], settings: SplitSettings) -> dict[str, str]:
-    """The split of each name: at least one in each, drawn from the seed; there must be three names or more."""
+    """The split of each name: at least one in each, drawn from the seed; there must be three names or more.
+
+    A UserError if the shares leave none to train on.
+    """
     shuffled = [names[i] for i in np.random.default_rng(settings.seed).permutation(len(names))]
     test, val = (max(1, round(share * len(names))) for share in (settings.test, settings.val))
+    if test + val >= len(names):
+        raise UserError(
+            f"val and test must leave at least one of {len(names)} sources to train on; shares of {settings.val} and "
+            f"{settings.test} take {val} and {test}. Set smaller shares: --val, --test."
+        )
     return {name: "test" if i < test else "val" if i < test + val else "train" for i, name in enumerate(shuffled)}
 
 

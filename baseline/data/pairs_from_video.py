@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from baseline.checksum import file_sha256
 from baseline.data.pair_folder import SPLITS, PairFolder, SplitSettings, divide, unique_names
 from baseline.data.video import Change, Window, average_windows, measure_change, plan_windows, reason_against
 from baseline.errors import UserError
@@ -44,7 +45,9 @@ def make_from_videos(
 ) -> PairFolder:
     """Write a pair of every window that shows motion and no scene cut; says of each video what is left out."""
     folder = PairFolder(out)
-    named = unique_names(sorted(paths))
+    named, copies = _distinct(unique_names(sorted(paths)))
+    for copy in copies:
+        say(f"left out: {copy['reason']}")
     changes = {name: measure_change(path, min(settings.window) - 1) for name, path in named.items()}
     planned = plan(changes, named, settings)
     for name, path in named.items():
@@ -60,8 +63,24 @@ def make_from_videos(
         for p in planned
         if p.reason is not None
     ]
-    folder.finish(settings, sources={name: str(path) for name, path in named.items()}, left_out=left_out)
+    folder.finish(settings, sources={name: str(path) for name, path in named.items()}, left_out=[*copies, *left_out])
     return folder
+
+
+def _distinct(named: dict[str, Path]) -> tuple[dict[str, Path], list[dict[str, str]]]:
+    """The videos without copies of one another, and what pairs.json says of each copy."""
+    distinct: dict[str, Path] = {}
+    seen: dict[str, str] = {}
+    copies = []
+    for name, path in named.items():
+        # What is no file stays, to be refused where videos are read.
+        first = seen.setdefault(file_sha256(path), name) if path.is_file() else name
+        if first == name:
+            distinct[name] = path
+        else:
+            reason = f"{path} must be another video than {named[first]}, lest it be in two splits; it is the same."
+            copies.append({"source": name, "reason": reason})
+    return distinct, copies
 
 
 def _write_pairs(folder: PairFolder, name: str, path: Path, splits: dict[Window, str]) -> None:

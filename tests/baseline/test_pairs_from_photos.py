@@ -108,6 +108,18 @@ def test_too_few_pictures_and_a_full_folder_are_refused(photographs: list[Path],
         made(photographs, photographs[0].parent)
 
 
+def test_shares_that_leave_no_photograph_to_train_on_are_refused(photographs: list[Path], tmp_path: Path) -> None:
+    said = (
+        "val and test must leave at least one of 5 sources to train on; shares of 0.6 and 0.3 take 3 and 2. "
+        "Set smaller shares: --val, --test."
+    )
+    with pytest.raises(UserError, match=f"^{said}$"):
+        made(photographs[:5], tmp_path / "out", val=0.6, test=0.3)
+    assert not list((tmp_path / "out").iterdir())
+    manifest, _ = made(photographs[:5], tmp_path / "out", val=0.4, test=0.4)
+    assert [pair["split"] for pair in manifest["pairs"]].count("train") == 2
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

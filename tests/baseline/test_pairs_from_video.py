@@ -84,7 +84,7 @@ def test_still_windows_and_cuts_are_left_out_and_reported(tmp_path: Path, textur
     still = [texture[:48, :64]] * 14
     clips = [
         film(tmp_path / "a.avi", moving(texture, 21)),
-        film(tmp_path / "b.avi", moving(texture, 21)),
+        film(tmp_path / "b.avi", moving(texture[:, ::-1], 21)),
         film(tmp_path / "c.avi", [*moving(texture, 10), *moving(other, 11), *still]),
     ]
     manifest, said = made(clips, tmp_path / "out", window="7")
@@ -94,6 +94,16 @@ def test_still_windows_and_cuts_are_left_out_and_reported(tmp_path: Path, textur
     assert said[2] == f"{clips[2]}: 35 frames, 2 of 5 windows kept, 2 left out for no motion, 1 left out for scene cut"
     assert {pair["source"]: pair["split"] for pair in manifest["pairs"]}.keys() == {"a", "b", "c"}
     assert len({(pair["source"], pair["split"]) for pair in manifest["pairs"]}) == 3
+
+
+def test_a_copy_of_a_video_is_in_no_split(tmp_path: Path, texture: Picture) -> None:
+    clips = [film(tmp_path / f"{name}.avi", moving(np.roll(texture, i), 21)) for i, name in enumerate("abc")]
+    (tmp_path / "copy.mp4").write_bytes(clips[1].read_bytes())
+    manifest, said = made([*clips, tmp_path / "copy.mp4"], tmp_path / "out", window="7")
+    line = f"{tmp_path / 'copy.mp4'} must be another video than {clips[1]}, lest it be in two splits; it is the same."
+    assert said[0] == f"left out: {line}"
+    assert manifest["left_out"] == [{"source": "copy", "reason": line}]
+    assert {pair["source"] for pair in manifest["pairs"]} == set(manifest["sources"]) == {"a", "b", "c"}
 
 
 def test_a_pan_that_starts_at_once_is_no_cut_and_a_cut_within_a_pan_is() -> None:
