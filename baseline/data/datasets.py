@@ -151,7 +151,12 @@ def _data_set(
     return DataSet(
         name=settings.name,
         test=_pair_set(parts.test, aligned),
-        manifest={"name": settings.name, "files": file_manifest([*train, *val, *parts.test])},
+        manifest={
+            "name": settings.name,
+            "train": file_manifest(train),
+            "val": file_manifest(val),
+            "test": file_manifest(parts.test),
+        },
         train=PairedCrops(train, shortest, PictureCache(read_opaque, settings.cache_mb)) if train else None,
         val=_pair_set(val, aligned) if val else None,
         notes=notes,

@@ -143,6 +143,10 @@ def crop_corner(rng: np.random.Generator, picture: Picture, side: int, name: str
 
 
 def file_manifest(files: Sequence[PairFiles]) -> list[list[Any]]:
-    """Name, size in bytes and time of change of every file."""
-    paths = [path for pair in files for path in (pair.blurred, pair.sharp)]
-    return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
+    """Name and group of every pair, then name, size in bytes and time of change of its two files."""
+    return [[pair.name, pair.group, *_identity(pair.blurred), *_identity(pair.sharp)] for pair in files]
+
+
+def _identity(path: Path) -> tuple[str, int, int]:
+    stat = path.stat()
+    return str(path), stat.st_size, stat.st_mtime_ns

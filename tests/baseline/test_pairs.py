@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +107,29 @@ def test_the_manifest_changes_with_the_files(folder: Path, write_pair: WritePair
     assert opened("folder", folder).manifest == before
     write_pair(folder / "test/blur/0.png", folder / "test/sharp/0.png", seed=7, height=64)
     assert opened("folder", folder).manifest != before
+
+
+def test_the_manifest_changes_with_the_groups(folder: Path) -> None:
+    manifests = []
+    for sources in ("ab", "aa"):
+        pairs = [{"name": str(i), "source": source} for i, source in enumerate(sources)]
+        (folder / "pairs.json").write_text(json.dumps({"pairs": pairs}))
+        manifests.append(opened("folder", folder).manifest)
+    two, one = manifests
+    assert [pair[:2] for pair in two["test"]] == [["0", "a"], ["1", "b"]]
+    assert [pair[:2] for pair in one["test"]] == [["0", "a"], ["1", "a"]]
+
+
+def test_the_manifest_knows_which_part_a_pair_is_in(folder: Path) -> None:
+    (folder / "pairs.json").write_text(json.dumps({"pairs": [{"name": f"{i}", "source": f"{i}"} for i in range(6)]}))
+    last_held_out = opened("folder", folder).manifest
+    # Another group is the last in order, and so the one held out to validate on.
+    (folder / "pairs.json").write_text(json.dumps({"pairs": [{"name": "4", "source": "z"}]}))
+    other_held_out = opened("folder", folder).manifest
+    assert [pair[0] for pair in last_held_out["val"]] == ["5"]
+    assert [pair[0] for pair in other_held_out["val"]] == ["4"]
+    sharp = folder / "train/sharp/4.png"
+    assert other_held_out["val"][0][-3:] == [str(sharp), sharp.stat().st_size, sharp.stat().st_mtime_ns]
 
 
 def unpaired(root: Path) -> Path:
