@@ -170,7 +170,7 @@ def _listed(root: Path, name: str) -> list[tuple[Path, Path]]:
     if found is None:
         raise UserError(f"{root} must hold the list file {name}, in it or in its datalist/; it does not.")
     pairs = []
-    for number, line in enumerate(found.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_lines(found), 1):
         paths = [root / entry for entry in line.split()]
         if not paths:
             continue
@@ -183,6 +183,13 @@ def _listed(root: Path, name: str) -> list[tuple[Path, Path]]:
     if not pairs:
         raise UserError(f"{found} must name pairs, a line each; it is empty.")
     return pairs
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} must be text in UTF-8; byte {error.start} is not. Restore or convert it.") from None
 
 
 def _burst(number: str) -> int:

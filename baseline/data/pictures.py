@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from baseline.errors import UserError
 
@@ -48,7 +49,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """The file as Pillow sees it; what Pillow raises, here or while the caller decodes, becomes a UserError."""
     try:
         with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")) or _is_deep_png(path):
+            if image.mode.startswith(("I", "F")) or _is_deep_png(path) or _is_deep_tiff(image):
                 raise UserError(f"{path} must have 8 bits a channel; it has more. Convert it first.")
             yield image
     except FileNotFoundError:
@@ -66,6 +67,11 @@ def _is_deep_png(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(25)
     return head.startswith(b"\x89PNG") and head[24] == 16
+
+
+def _is_deep_tiff(image: Image.Image) -> bool:
+    """Whether a TIFF has more than 8 bits a channel, which Pillow cuts as it does a PNG's."""
+    return isinstance(image, TiffImageFile) and max(image.tag_v2.get(BITSPERSAMPLE, (1,))) > 8
 
 
 def write_picture(picture: Picture, path: Path) -> None:

@@ -153,6 +153,14 @@ def test_a_list_with_a_wrong_line_is_refused(realblur: Path, line: str) -> None:
     assert f"it reads '{wrong}'." in str(error.value)
 
 
+def test_a_list_that_is_no_text_is_refused(realblur: Path) -> None:
+    listed = realblur / "RealBlur_J_test_list.txt"
+    listed.write_bytes("scene230/gt/gt_é.png".encode("latin-1"))
+    with pytest.raises(UserError) as error:
+        opened("realblur-j", realblur)
+    assert str(error.value) == f"{listed} must be text in UTF-8; byte 15 is not. Restore or convert it."
+
+
 def test_rsblur_goes_by_its_lists_in_bursts(tmp_path: Path, write_pair: WritePair) -> None:
     # The published lists go from 000382 to 000401, from 000582 to 000601, and so on.
     numbers = {"train": (382, 401, 402), "val": (582,), "test": (2142,)}

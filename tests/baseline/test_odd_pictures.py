@@ -48,7 +48,7 @@ def deep_grey(image: Image.Image, path: Path) -> None:
 
 
 def deep_colour(image: Image.Image, path: Path) -> None:
-    _, data = cv2.imencode(".png", np.asarray(image, dtype=np.uint16)[..., ::-1] * 257)
+    _, data = cv2.imencode(path.suffix, np.asarray(image, dtype=np.uint16)[..., ::-1] * 257)
     path.write_bytes(data.tobytes())
 
 
@@ -86,6 +86,7 @@ USED: dict[str, tuple[Save, float]] = {  # with the largest mean error in grey l
     "alpha.png": (opaque_alpha, 0.0),
     "cmyk.jpg": (cmyk, 4.0),
     "palette.png": (palette, 8.0),
+    "colour.tif": (plain, 0.0),
     "夜景 模糊.png": (plain, 0.0),
 }
 UNREADABLE: dict[str, tuple[Save, str]] = {
@@ -95,6 +96,8 @@ UNREADABLE: dict[str, tuple[Save, str]] = {
     "bad_header.png": (bad_header, "must be a readable picture; Truncated IHDR chunk"),
     "deep_grey.png": (deep_grey, "must have 8 bits a channel; it has more. Convert it first."),
     "deep_colour.png": (deep_colour, "must have 8 bits a channel; it has more. Convert it first."),
+    "deep_grey.tif": (deep_grey, "must have 8 bits a channel; it has more. Convert it first."),
+    "deep_colour.tif": (deep_colour, "must have 8 bits a channel; it has more. Convert it first."),
 }
 TRANSPARENT: dict[str, tuple[Save, str]] = {
     "transparent.png": (transparent, "must be opaque to be one of a pair; it is partly transparent. Flatten it first."),
