@@ -116,6 +116,13 @@ def test_a_picture_of_one_colour_has_no_edges_to_lose(photo_tensor: Tensor) -> N
     assert edge_sharpness(photo_tensor, flat).item() == 1
 
 
+def test_stripes_of_equal_gradients_can_lose_them() -> None:
+    # Two columns black, two white: every inner pixel has the same gradient, and none has a larger one.
+    stripes = (torch.arange(64) // 2 % 2).float().expand(1, 3, 16, 64)
+    assert edge_sharpness(torch.full_like(stripes, 0.5), stripes).item() == 0
+    assert edge_sharpness(0.6 * stripes, stripes).item() == pytest.approx(0.6)
+
+
 def test_lpips_of_a_batch_is_that_of_each_pair(photo_tensor: Tensor) -> None:
     first, second = photo_tensor[..., :64, :80], photo_tensor[..., 64:128, 80:160]
     alone = [lpips(first, second).item(), lpips(second, second).item()]
