@@ -147,6 +147,19 @@ def test_weights_that_were_imported_are_written_back_bit_by_bit(tmp_path: Path) 
     assert all(torch.equal(written["model"][name], tensor) for name, tensor in state.items())
 
 
+def test_a_checkpoint_that_could_not_be_written_whole_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(content: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        export_original(Artifact(build("mimo-unet", SMALL), "mimo-unet", SMALL), tmp_path / "out.pkl")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("how", ["zip", "before torch 1.6", "DataParallel"])
 def test_every_form_of_the_file_is_read(how: str, tmp_path: Path) -> None:
     state = original_state()
