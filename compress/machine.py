@@ -6,7 +6,17 @@ from pathlib import Path
 
 import torch
 
-_DECISIVE = ("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16", "amx_fp16", "dotprod", "i8mm")
+_DECISIVE = (
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_int8",
+    "amx_bf16",
+    "amx_fp16",
+    "dotprod",
+    "i8mm",
+)
 
 
 def describe_machine() -> dict[str, str]:
@@ -24,6 +34,12 @@ def describe_machine() -> dict[str, str]:
         described["gpu"] = torch.cuda.get_device_name()
         described["cuda"] = str(torch.version.cuda)
     return described
+
+
+def saturates_int8() -> bool:
+    """Whether INT8 products are added in pairs of 16 bits here: on x86 without VNNI, where the sums may saturate."""
+    features = _cpu_features().split()
+    return platform.machine() in ("x86_64", "AMD64") and not {"avx512_vnni", "avx_vnni"} & set(features)
 
 
 def _cpu_features() -> str:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class QuantizeReport:
-    """What a scheme touched, and what it left in float for which reason."""
+    """What a scheme touched, and what it left in float for which reason. `options` are needed to rebuild it."""
 
     scheme: str
     quantized: list[str]
     in_float: dict[str, str] = field(default_factory=dict)
     calibration: str = "none needed"
+    options: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON holds it."""
@@ -41,8 +42,8 @@ class Scheme(Protocol):
     def state(self, network: nn.Module, crops: list[Tensor], /) -> tuple[dict[str, Tensor], QuantizeReport]:
         """What the artifact keeps of a float network, from calibration crops of 1,3,H,W where they are needed."""
 
-    def rebuild(self, network: nn.Module, state: dict[str, Tensor]) -> nn.Module:
-        """The quantized network, from a float one of the right shape (its weights do not matter) and the kept state."""
+    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, int]) -> nn.Module:
+        """The quantized network, from a float one of the right shape (its weights do not matter) and what was kept."""
 
 
 SCHEMES: Registry[Scheme] = Registry("quantization scheme")
@@ -65,7 +66,7 @@ class _HalfPrecision:
         state = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
         return state, QuantizeReport("fp16", layers)
 
-    def rebuild(self, network: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+    def rebuild(self, network: nn.Module, state: dict[str, Tensor], _options: dict[str, int]) -> nn.Module:
         from compress.half import HalfPrecision
 
         network.half().load_state_dict(state)
@@ -81,17 +82,18 @@ class _Int8:
     def state(self, network: nn.Module, crops: list[Tensor]) -> tuple[dict[str, Tensor], QuantizeReport]:
         from compress import int8
 
-        prepared = int8.prepare(network)
+        bits = int8.weight_bits_here()
+        prepared = int8.prepare(network, bits)
         int8.calibrate_(prepared, crops)
         # Converting consumes the prepared network, and a converted state cannot be loaded again: keep the prepared one.
         state = {name: tensor.clone() for name, tensor in prepared.state_dict().items()}
         quantized, in_float = int8.census(int8.convert(prepared))
-        return state, QuantizeReport("int8", quantized, in_float)
+        return state, QuantizeReport("int8", quantized, in_float, options={"weight_bits": bits})
 
-    def rebuild(self, network: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, int]) -> nn.Module:
         from compress import int8
 
-        prepared = int8.prepare(network)
+        prepared = int8.prepare(network, options.get("weight_bits", 8))
         int8.restore_state_(prepared, state)
         return int8.convert(prepared)
 
@@ -112,7 +114,7 @@ def quantize(artifact: Artifact, crops: list[Tensor], scheme_name: str, folder: 
         )
     if scheme.needs_calibration:
         report.calibration = f"{len(crops)} training crops of {crops[0].shape[-1]} pixels a side"
-    artifact.save(folder, state, {"scheme": scheme_name})
+    artifact.save(folder, state, {"scheme": scheme_name, **report.options})
     return report
 
 
@@ -132,8 +134,9 @@ def open_artifact(folder: Path) -> nn.Module:
     manifest = read_manifest(folder)
     if manifest.quantization is None:
         return Finest(load(folder).network).eval()
-    scheme = SCHEMES[manifest.quantization["scheme"]]
-    return scheme.rebuild(rebuild(manifest), read_state(folder, manifest))
+    options = dict(manifest.quantization)
+    scheme = SCHEMES[options.pop("scheme")]
+    return scheme.rebuild(rebuild(manifest), read_state(folder, manifest), options)
 
 
 def dtype_of(folder: Path) -> str:

@@ -63,7 +63,7 @@ def train(
         chosen,
         network,
         start,
-        {key: value for key, value in options.items() if value not in (None, False)},
+        {key: value for key, value in options.items() if value is not None and value is not False},
         assignments,
     )
     if chosen.fine_tunes and not start:

@@ -84,9 +84,23 @@ STAGES.register("distill")(
         uses_data=True,
     )
 )
-_DEPLOYING = ("baseline", "compress/quantize.py", "compress/int8.py", "compress/half.py", "compress/graph.py")
+_DEPLOYING = (
+    "baseline",
+    "compress/quantize.py",
+    "compress/int8.py",
+    "compress/half.py",
+    "compress/graph.py",
+    "compress/machine.py",
+)
 STAGES.register("quantize")(
-    Stage("recipes.stages.quantize", "compute with fewer bits", QuantizeSettings, _DEPLOYING, uses_data=True)
+    Stage(
+        "recipes.stages.quantize",
+        "compute with fewer bits",
+        QuantizeSettings,
+        _DEPLOYING,
+        uses_data=True,
+        depends_on_machine=True,
+    )
 )
 STAGES.register("export")(
     Stage(

@@ -58,13 +58,26 @@ def test_a_loaded_int8_artifact_gives_the_output_of_the_network_that_was_quantiz
     tmp_path: Path,
     run_python: Callable[..., object],
 ) -> None:
-    prepared = int8.prepare(load(float_folder).network)
+    prepared = int8.prepare(load(float_folder).network, int8.weight_bits_here())
     int8.calibrate_(prepared, crops)
     quantized = run(int8.convert(prepared), photo_tensor)
     torch.save(photo_tensor, tmp_path / "in.pt")
     done = run_python("-c", OPENS, str(int8_folder), "in.pt", "out.pt")
     assert done.returncode == 0, done.stderr
     assert torch.equal(torch.load(tmp_path / "out.pt"), quantized)
+
+
+def test_weights_have_the_bits_that_the_artifact_says(
+    float_folder: Path, crops: list[Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for saturates, bits, largest in ((True, 7, 64), (False, 8, 128)):
+        monkeypatch.setattr(int8, "saturates_int8", lambda saturates=saturates: saturates)
+        folder = tmp_path / str(bits)
+        quantize(load(float_folder), crops, "int8", folder)
+        monkeypatch.setattr(int8, "saturates_int8", lambda saturates=saturates: not saturates)
+        levels = [t for t in open_artifact(folder).state_dict().values() if t.dtype == torch.int8]
+        assert read_manifest(folder).quantization == {"scheme": "int8", "weight_bits": bits}
+        assert largest / 2 < max(t.abs().max().item() for t in map(torch.Tensor.int, levels)) <= largest
 
 
 def test_int8_says_nearly_what_float_says(float_folder: Path, int8_folder: Path, photo_tensor: Tensor) -> None:
@@ -122,7 +135,7 @@ def test_fp16_halves_the_file_and_hardly_changes_the_output(
 
 def test_an_artifact_knows_its_arithmetic(float_folder: Path, fp16_folder: Path, int8_folder: Path) -> None:
     assert [dtype_of(f) for f in (float_folder, fp16_folder, int8_folder)] == ["fp32", "fp16", "int8"]
-    assert read_manifest(int8_folder).quantization == {"scheme": "int8"}
+    assert read_manifest(int8_folder).quantization["scheme"] == "int8"
     with pytest.raises(UserError, match=r"it is quantized \(int8\)\. Train, prune and distil before quantizing\."):
         load(int8_folder)
 

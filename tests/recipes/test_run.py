@@ -29,17 +29,20 @@ CHAINS: dict[str, list[dict[str, Any]]] = {
 # The command line, killed right after the training of a variant wrote its second checkpoint.
 KILLED = """
 import os, signal, sys
-from baseline import trainer
+from baseline.training_state import TrainingState
 from recipes.cli import main
 
-save = trainer._Run.save
+save = TrainingState.save
+saves = 0
 
-def save_and_die(run):
-    save(run)
-    if run.settings.steps == 6 and run.step == 4:
+def save_and_die(state):
+    global saves
+    save(state)
+    saves += 1
+    if saves == 3:  # the teacher's only one, and two of the variant
         os.kill(os.getpid(), signal.SIGKILL)
 
-trainer._Run.save = save_and_die
+TrainingState.save = save_and_die
 sys.argv = ["lightsharp", *sys.argv[1:]]
 main()
 """
