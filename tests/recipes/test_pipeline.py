@@ -107,7 +107,7 @@ def test_a_changed_number_runs_what_depends_on_it(
     [
         ({"data": 2}, {"train", "distill", "quantize"}),
         ({"teacher": "other"}, {"distill"}),
-        ({"machine": "other"}, {"export"}),
+        ({"machine": "other"}, {"quantize", "export"}),
     ],
 )
 def test_each_stage_depends_on_what_it_uses(stand: Stand, change: dict[str, Any], again: set[str]) -> None:
