@@ -17,5 +17,5 @@ def check_processes(asked: int) -> None:
         raise UserError(
             f"training must run in {asked} process{'es' if asked > 1 else ''}; it runs in {started}. Type: "
             f"torchrun --nproc-per-node {started if asked == 1 else asked} -m recipes.cli train ... "
-            f"--set processes={started if asked == 1 else asked}"
+            f"--processes {started if asked == 1 else asked}"
         )

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from baseline.data.pairs import DataSet
 from baseline.evaluate import PictureScore, differences, gain_kept, means
 from baseline.measurement import METRICS, Measurement
@@ -137,14 +139,15 @@ def _quality_metrics(subject: Subject, scores: list[PictureScore], reference: Re
     conditions = f"{len(scores)} test pairs, scored {how_scored(subject)}"
     for note, count in Counter(s.note for s in scores if s.note).items():
         conditions += f"; {count} of them {note}"
-    metrics = {key: METRICS[key].measured(found.mean, conditions, found.ci95) for key, found in means(scores).items()}
+    quality = means(scores)
+    metrics = {key: METRICS[key].measured(found.mean, conditions, found.ci95) for key, found in quality.items()}
     if subject.name == "teacher":
         return metrics
     loss = differences(reference.teacher, scores)["psnr_db"]
     metrics["psnr_loss_db"] = METRICS["psnr_loss_db"].measured(loss.mean, conditions, loss.ci95)
-    blurred_db, teacher_db = (means(rows)["psnr_db"].mean for rows in (reference.blurred, reference.teacher))
+    blurred_db, teacher_db = (float(np.mean([s.psnr_db for s in r])) for r in (reference.blurred, reference.teacher))
     if teacher_db > blurred_db:
-        kept = gain_kept(means(scores)["psnr_db"].mean, teacher_db, blurred_db)
+        kept = gain_kept(quality["psnr_db"].mean, teacher_db, blurred_db)
         metrics["gain_kept"] = METRICS["gain_kept"].measured(kept, f"teacher gains {teacher_db - blurred_db:.2f} dB")
     else:
         metrics["gain_kept"] = METRICS["gain_kept"].lacking("the teacher gains nothing over the blurred input")

@@ -12,7 +12,7 @@ SPLITS = {"train": 51, "val": 8, "test": 12}
 
 
 @pytest.fixture(scope="module")
-def test_pairs() -> list[Pair]:
+def scored_pairs() -> list[Pair]:
     return list(photos.fixed_pairs("test"))
 
 
@@ -33,21 +33,21 @@ def test_every_photograph_is_credited() -> None:
             assert path.name in listed
 
 
-def test_test_pairs_cover_mild_and_severe_blur(test_pairs: list[Pair]) -> None:
-    assert len(test_pairs) == 24
-    assert {p.blurred.shape for p in test_pairs} == {p.sharp.shape for p in test_pairs} == {(384, 512, 3)}
-    assert len({p.group for p in test_pairs}) == 12
-    scores = [psnr_db(pair) for pair in test_pairs]
+def test_test_pairs_cover_mild_and_severe_blur(scored_pairs: list[Pair]) -> None:
+    assert len(scored_pairs) == 24
+    assert {p.blurred.shape for p in scored_pairs} == {p.sharp.shape for p in scored_pairs} == {(384, 512, 3)}
+    assert len({p.group for p in scored_pairs}) == 12
+    scores = [psnr_db(pair) for pair in scored_pairs]
     assert 24 < np.mean(scores) < 27
     assert max(scores) - min(scores) > 10
 
 
-def test_fixed_pairs_are_fixed(test_pairs: list[Pair]) -> None:
+def test_fixed_pairs_are_fixed(scored_pairs: list[Pair]) -> None:
     again = photos.fixed_pairs("test")
-    assert again.names == [p.name for p in test_pairs]
+    assert again.names == [p.name for p in scored_pairs]
     for name in again.names[::7]:
         (second,) = again.only([name])
-        first = test_pairs[again.names.index(name)]
+        first = scored_pairs[again.names.index(name)]
         assert np.array_equal(first.blurred, second.blurred)
         assert np.array_equal(first.sharp, second.sharp)
 

@@ -282,7 +282,7 @@ def test_another_number_of_processes_than_asked_for_is_refused(
     with pytest.raises(UserError) as error:
         fit(nn.Conv2d(3, 3, 1), Gradual(), supervised(LossSettings()), settings(processes=asked), tmp_path)
     assert str(error.value).startswith(f"training must run in {asked} process")
-    assert "torchrun --nproc-per-node 2 -m recipes.cli train ... --set processes=2" in str(error.value)
+    assert "torchrun --nproc-per-node 2 -m recipes.cli train ... --processes 2" in str(error.value)
 
 
 def test_a_tracker_that_is_not_installed_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
