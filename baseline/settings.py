@@ -32,6 +32,11 @@ class Settings(BaseModel):
         """Whether a stage with these settings makes a network of its own instead of taking what came before."""
         return False
 
+    @property
+    def depends_on_machine(self) -> bool:
+        """Whether the result of a stage with these settings holds for the machine that it was made on."""
+        return False
+
 
 class DataSettings(Settings):
     """Which pictures: the shipped photographs, or a data set in a folder of the user's."""

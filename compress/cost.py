@@ -80,11 +80,17 @@ def parameters(network: nn.Module) -> int:
 
 def deployed_params(network: nn.Module) -> int:
     """The number of parameters that the finest output depends on."""
+    used = used_parameters(network)
+    return sum(p.numel() for name, p in network.named_parameters() if name in used)
+
+
+def used_parameters(network: nn.Module) -> set[str]:
+    """The names of the parameters that the finest output depends on."""
     whole = copy.deepcopy(network).requires_grad_(True)
-    own = list(whole.parameters())
+    own = dict(whole.named_parameters())
     side = 16 * size_multiple_of(network)
-    example = torch.rand(1, 3, side, side, device=own[0].device)
+    example = torch.rand(1, 3, side, side, device=next(iter(own.values())).device)
     with torch.enable_grad():
         finest = outputs_of(whole, example)[-1]
-        used = torch.autograd.grad(finest.sum(), own, allow_unused=True)
-    return sum(p.numel() for p, gradient in zip(own, used, strict=True) if gradient is not None)
+        gradients = torch.autograd.grad(finest.sum(), list(own.values()), allow_unused=True)
+    return {name for name, gradient in zip(own, gradients, strict=True) if gradient is not None}

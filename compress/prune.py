@@ -1,143 +1,196 @@
-"""Structured channel pruning: exact by check, to an asked share of channels, parameters or MACs."""
+"""Structured channel pruning: exact by check, to an asked cut of channels, parameters, MACs or measured latency."""
 
-import copy
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from baseline.data.loader import Batch
 from baseline.errors import UserError
-from compress.cost import cost, count_macs, deployed_params
+from compress.channels import Channels
+from compress.cost import cost
 from compress.criteria import CRITERIA
+from compress.layer_latency import LayerLatency, liked_multiple
+from compress.pricing import PricedNetwork, macs_price, params_price
+from compress.sensitivity import Sensitivity, measure_sensitivity
 from compress.settings import PruneSettings
-from compress.verify import TOLERANCE, Channels, GroupCheck, check_groups, relative_difference
+from compress.verify import TOLERANCE, GroupCheck, check_groups, error_of_removing
+from compress.widths import ALLOCATIONS, Budget, ChannelBudget, Chosen, LayerBudget, Task
 
-Removal = dict[str, list[int]]
-"""Root layer's name -> the indices of the channels to remove."""
-
-_HALVINGS = 12
+_SENSITIVITY_CROPS = 12
 
 
 @dataclass(frozen=True)
 class GroupWidth:
-    """The channels of a group before and after."""
+    """The channels of a group: before, as they were asked for, and as they are left."""
 
     name: str
     before: int
+    asked: float
     after: int
 
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was asked, what was achieved, and what was left alone for which reason."""
+    """What was asked, what was achieved, and what was left alone for which reason.
+
+    `predicted`: parameters, MACs and, where latency was asked for, milliseconds before and after.
+    """
 
     asked: dict[str, float]
     achieved: dict[str, float]
     criterion: str
+    allocation: str
+    multiple: int
     widths: list[GroupWidth]
     protected: dict[str, str]
     largest_relative_error: float
+    predicted: dict[str, float]
+    sensitivity: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON holds it."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def prune_(network: nn.Module, settings: PruneSettings) -> PruneReport:
-    """Remove channels in place. Groups that cannot be removed exactly are protected, with the reason in the report."""
-    checks = check_groups(network)
-    prunable = [check for check in checks if check.protected_because is None]
-    if not prunable:
+@dataclass(frozen=True)
+class Surveyed:
+    """A network looked at before it is cut: its groups, checked; its layers, priced; its channels, ranked."""
+
+    channels: Channels
+    checks: list[GroupCheck]
+    priced: PricedNetwork
+    importances: Mapping[str, torch.Tensor]
+
+    @property
+    def unpruned(self) -> dict[str, int]:
+        """The channels of every group that may be pruned."""
+        return {check.name: check.channels for check in self.checks if check.protected_because is None}
+
+    @property
+    def protected(self) -> dict[str, str]:
+        """The groups that may not, with the reason."""
+        return {c.name: c.protected_because for c in self.checks if c.protected_because is not None}
+
+    def ranked(self) -> dict[str, list[int]]:
+        """The channels of every group that may be pruned, the least important first."""
+        return {name: self.importances[name].argsort(stable=True).tolist() for name in self.unpruned}
+
+    def removal(self, widths: Mapping[str, int]) -> dict[str, list[int]]:
+        """The least important channels, so many that these widths are left."""
+        return {name: order[: len(order) - widths[name]] for name, order in self.ranked().items()}
+
+
+@dataclass(frozen=True)
+class PrunePlan:
+    """What pruning would do: the widths, and what they would use of parameters, MACs and, if asked, milliseconds."""
+
+    surveyed: Surveyed
+    chosen: Chosen
+    multiple: int
+    predicted: dict[str, float]
+    sensitivity: Sensitivity | None = None
+
+    def rows(self) -> list[GroupWidth]:
+        """Every group that may be pruned."""
+        widths, asked = self.chosen.widths, self.chosen.asked
+        return [GroupWidth(name, n, round(asked[name], 2), widths[name]) for name, n in self.surveyed.unpruned.items()]
+
+
+def survey(network: nn.Module, settings: PruneSettings, batches: Sequence[Batch]) -> Surveyed:
+    """Find, check, price and rank; a UserError if nothing can be pruned exactly.
+
+    `batches` are training crops, looked at by criteria that need data.
+    """
+    channels = Channels(network)
+    checks = check_groups(network, channels)
+    names = [check.name for check in checks if check.protected_because is None]
+    if not names:
         raise UserError(
             "the network must have channels that can be removed exactly; it has none. Choose another method."
         )
     torch.manual_seed(settings.seed)
-    ranked = rank_channels(network, {check.name for check in prunable}, settings.criterion)
-    before = cost(network)
-    ratio = settings.ratio if settings.ratio is not None else _solve(network, ranked, settings)
-    removal = to_remove(ranked, ratio)
-    if not any(removal.values()):
-        raise UserError(f"pruning must remove at least one channel; ratio {ratio:g} removes none. Ask for more.")
-    masked = copy.deepcopy(network)
-    zero_channels_(masked, removal)
-    remove_channels_(network, removal)
-    together = relative_difference(network, masked)
+    importances = CRITERIA[settings.criterion].importances(network, channels, names, batches)
+    return Surveyed(channels, checks, PricedNetwork(network, channels, settings.latency.size), importances)
+
+
+def sensitivity_of(
+    network: nn.Module, surveyed: Surveyed, settings: PruneSettings, batches: Sequence[Batch]
+) -> Sensitivity:
+    """The network's sensitivity curves on the first of the training crops: each point is a pass over them."""
+    blurred, sharp = (torch.cat(parts)[:_SENSITIVITY_CROPS] for parts in zip(*batches, strict=True))
+    psnr_db, curves = measure_sensitivity(network, surveyed.channels, surveyed.ranked(), [Batch(blurred, sharp)])
+    return Sensitivity(settings.criterion, len(blurred), settings.crop, psnr_db, curves, surveyed.protected)
+
+
+def plan(surveyed: Surveyed, settings: PruneSettings, curves: Sensitivity | None = None) -> PrunePlan:
+    """Choose the widths. `curves` are needed by ways to choose that go by sensitivity."""
+    name, cut = settings.target
+    clock = LayerLatency(settings.latency) if name == "latency_cut" else None
+    budget = _budget(surveyed, name, clock)
+    multiple = settings.multiple or (liked_multiple(settings.latency.device) if clock else 1)
+    whole = budget.total(surveyed.unpruned)
+    task = Task(surveyed.unpruned, budget, (1 - cut) * whole, surveyed.importances, curves, multiple, settings.floor)
+    chosen = ALLOCATIONS[settings.widths].choose(task)
+    if chosen.widths == surveyed.unpruned:
+        raise UserError(f"pruning must remove at least one channel; {name} {cut:g} removes none. Ask for more.")
+    predicted = {
+        "params": surveyed.priced.total(chosen.widths, params_price),
+        "macs": surveyed.priced.total(chosen.widths, macs_price) + surveyed.priced.macs_elsewhere,
+    }
+    if clock is not None:
+        predicted |= {"latency_ms": budget.total(chosen.widths), "unpruned_latency_ms": whole}
+        clock.save()
+    return PrunePlan(surveyed, chosen, multiple, predicted, curves)
+
+
+def apply_(network: nn.Module, planned: PrunePlan, settings: PruneSettings) -> PruneReport:
+    """Remove the planned channels in place, after checking that all of them together are removed exactly."""
+    surveyed, widths = planned.surveyed, planned.chosen.widths
+    removal = surveyed.removal(widths)
+    together = error_of_removing(network, surveyed.channels, removal)
     if together > TOLERANCE:
         raise RuntimeError(f"groups that are exact one by one are not exact together: outputs differ by {together:.1e}")
+    before = cost(network)
+    surveyed.channels.remove_(network, removal)
     after = cost(network)
+    name, cut = settings.target
     return PruneReport(
-        asked=settings.model_dump(include={"ratio", "params_cut", "macs_cut"}, exclude_none=True),
+        asked={name: cut},
         achieved={
-            "ratio": _share_removed(removal, ranked),
+            "ratio": 1 - sum(widths.values()) / sum(surveyed.unpruned.values()),
             "params_cut": 1 - after.params / before.params,
             "macs_cut": 1 - after.macs / before.macs,
         },
         criterion=settings.criterion,
-        widths=[GroupWidth(c.name, c.channels, c.channels - len(removal[c.name])) for c in prunable],
-        protected={c.name: c.protected_because for c in checks if c.protected_because is not None},
-        largest_relative_error=max(together, *_errors(prunable)),
+        allocation=settings.widths,
+        multiple=planned.multiple,
+        widths=planned.rows(),
+        protected=surveyed.protected,
+        largest_relative_error=max(together, *(check.relative_error or 0.0 for check in surveyed.checks)),
+        predicted=planned.predicted,
+        sensitivity=None if planned.sensitivity is None else planned.sensitivity.as_json(),
     )
 
 
-def rank_channels(network: nn.Module, names: set[str], criterion: str) -> Removal:
-    """The channels of each named group, the least important first."""
-    importance = CRITERIA[criterion]()
-    groups = Channels(network).groups()
-    return {name: importance(groups[name]).argsort(stable=True).tolist() for name in groups if name in names}
+def prune_(network: nn.Module, settings: PruneSettings, batches: Sequence[Batch] = ()) -> PruneReport:
+    """Survey, plan and remove in place. Groups that cannot be removed exactly are protected, with their reason."""
+    if settings.looks_at_crops and not batches:
+        raise ValueError("this criterion or allocation looks at training crops, and got none")
+    surveyed = survey(network, settings, batches)
+    by_curves = ALLOCATIONS[settings.widths].needs_curves
+    curves = sensitivity_of(network, surveyed, settings, batches) if by_curves else None
+    return apply_(network, plan(surveyed, settings, curves), settings)
 
 
-def to_remove(ranked: Removal, ratio: float) -> Removal:
-    """The least important channels: the same share of every group, rounded to the nearest number, one channel kept."""
-    return {name: order[: min(int(len(order) * ratio + 0.5), len(order) - 1)] for name, order in ranked.items()}
-
-
-def remove_channels_(network: nn.Module, removal: Removal) -> None:
-    """Remove channels and all that depends on them, in place."""
-    channels = Channels(network)
-    for name, indices in removal.items():
-        if indices:
-            channels.some(name, indices).prune()
-
-
-def zero_channels_(network: nn.Module, removal: Removal) -> None:
-    """Zero, in place, what produces the channels that `remove_channels_` would remove."""
-    channels = Channels(network)
-    for name, indices in removal.items():
-        if indices:
-            channels.zero_(name, indices)
-
-
-def _solve(network: nn.Module, ranked: Removal, settings: PruneSettings) -> float:
-    """The ratio of channels whose removal comes nearest to the asked cut of parameters or MACs."""
-    count: Callable[[nn.Module], int]
-    if settings.params_cut is not None:
-        what, asked, count = "params_cut", settings.params_cut, deployed_params
-    else:
-        what, asked, count = "macs_cut", settings.macs_cut or 0.0, lambda candidate: count_macs(candidate)[0]
-    whole = count(network)
-
-    def achieved(ratio: float) -> float:
-        candidate = copy.deepcopy(network)
-        remove_channels_(candidate, to_remove(ranked, ratio))
-        return 1 - count(candidate) / whole
-
-    low, high = 0.0, 1.0
-    most = achieved(high)
-    if most < asked:
-        raise UserError(f"{what} must be at most {most:.3f} for this network; got {asked}. Ask for less.")
-    tried = {high: most}
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        tried[middle] = achieved(middle)
-        low, high = (middle, high) if tried[middle] < asked else (low, middle)
-    return min(tried, key=lambda ratio: abs(tried[ratio] - asked))
-
-
-def _share_removed(removal: Removal, ranked: Removal) -> float:
-    return sum(map(len, removal.values())) / sum(map(len, ranked.values()))
-
-
-def _errors(checks: list[GroupCheck]) -> list[float]:
-    return [check.relative_error for check in checks if check.relative_error is not None]
+def _budget(surveyed: Surveyed, target: str, clock: LayerLatency | None) -> Budget:
+    """What the asked cut is a share of."""
+    if clock is not None:
+        return LayerBudget(surveyed.priced, clock)
+    if target == "ratio":
+        return ChannelBudget(surveyed.unpruned)
+    if target == "params_cut":
+        return LayerBudget(surveyed.priced, params_price)
+    return LayerBudget(surveyed.priced, macs_price, surveyed.priced.macs_elsewhere)

@@ -1,6 +1,6 @@
 """What the compressing verbs may be told. Checked when built; importing this never imports torch."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,16 +9,48 @@ from compress.criteria import CRITERIA
 from compress.quantize import SCHEMES
 from compress.runtimes.table import check_file_runtime
 from compress.students import student_plan
+from compress.widths import ALLOCATIONS
+
+PRUNING_TARGETS = ("ratio", "params_cut", "macs_cut", "latency_cut")
+"""What pruning may be asked to cut: channels, parameters, MACs, latency."""
+
+
+class LatencyPlace(Settings):
+    """Where latency is to fall: the device, its arithmetic, CPU threads (none: torch's own), height and width."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    dtype: Literal["fp32", "fp16"] = "fp32"
+    threads: int | None = Field(default=None, gt=0)
+    size: tuple[int, int] = (256, 256)
+
+    @model_validator(mode="after")
+    def _can_be_timed(self) -> "LatencyPlace":
+        if (self.device, self.dtype) == ("cpu", "fp16"):
+            raise ValueError(
+                "dtype must be fp32 on a CPU; got fp16. Narrower layers are faster in INT8 and FP16, too: choose for "
+                "fp32, and quantize after"
+            )
+        return self
 
 
 class PruneSettings(Settings):
-    """The prune stage: exactly one of `ratio` (of channels), `params_cut` and `macs_cut` (shares to remove)."""
+    """The prune stage: how much, one of `ratio` (of channels), `params_cut`, `macs_cut` and `latency_cut`; and where.
+
+    All are shares to remove. `multiple` of 0 is what the device likes with `latency_cut`, and 1 without.
+    """
 
     ratio: Share | None = None
     params_cut: Share | None = None
     macs_cut: Share | None = None
+    latency_cut: Share | None = None
     criterion: str = "l2"
-    seed: int = Field(default=0, ge=0, description="of criteria that draw lots")
+    widths: str = Field(default="uniform", description="how the cut is shared out between the layers")
+    multiple: int = Field(default=0, ge=0, description="widths are rounded to multiples of it; 0: by the device")
+    floor: Share = Field(default=0.1, description="the least share that a layer keeps; not of uniform widths")
+    crops: int = Field(default=32, gt=0, description="training crops that are looked at")
+    crop: int = Field(default=96, ge=32, multiple_of=4)
+    latency: LatencyPlace = LatencyPlace()
+    seed: int = Field(default=0, ge=0, description="of the crops, and of criteria that draw lots")
 
     @field_validator("criterion")
     @classmethod
@@ -26,14 +58,35 @@ class PruneSettings(Settings):
         CRITERIA[name]
         return name
 
+    @field_validator("widths")
+    @classmethod
+    def _allocation_exists(cls, name: str) -> str:
+        ALLOCATIONS[name]
+        return name
+
     @model_validator(mode="after")
     def _exactly_one_target(self) -> "PruneSettings":
-        given = [name for name in ("ratio", "params_cut", "macs_cut") if getattr(self, name) is not None]
+        given = [name for name in PRUNING_TARGETS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"exactly one of ratio, params_cut, macs_cut must be set; got {', '.join(given) or 'none'}"
+                f"exactly one of {', '.join(PRUNING_TARGETS)} must be set; got {', '.join(given) or 'none'}"
             )
         return self
+
+    @property
+    def target(self) -> tuple[str, float]:
+        """The one target that is set, and its share."""
+        return next((name, getattr(self, name)) for name in PRUNING_TARGETS if getattr(self, name) is not None)
+
+    @property
+    def looks_at_crops(self) -> bool:
+        """Whether the result depends on training crops."""
+        return CRITERIA[self.criterion].needs_data or ALLOCATIONS[self.widths].needs_curves
+
+    @property
+    def depends_on_machine(self) -> bool:
+        """Latencies hold for the machine on which they were taken."""
+        return self.latency_cut is not None
 
 
 class DistillSettings(FitSettings):

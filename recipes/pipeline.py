@@ -82,12 +82,12 @@ class Pipeline:
         source = None if architecture is None else own_source(architecture)
         if source is not None:
             identity["own_network"] = file_sha256(source)
-        if stage.depends_on_machine:
+        if stage.depends_on_machine or step.settings.depends_on_machine:
             identity["built_on"] = build_identity()
         return identity
 
     def _work(self, before: Made, step: Step, output: Path, scratch: Path) -> None:
-        given = StageInput(before.folder, self.teacher, self.data, output, scratch)
+        given = StageInput(before.folder, self.teacher, self.data, output, scratch, self.store)
         outcome = STAGES[step.stage].run(given, step.settings)
         (output / "outcome.json").write_text(json.dumps(outcome.as_json(), indent=1))
 

@@ -36,6 +36,13 @@ def to_picture(image: Tensor) -> Picture:
     return picture
 
 
+def fixed_crops(source: CropSource, count: int, side: int, seed: int) -> Batch:
+    """So many crops, the same for the same seed: to look at a network with, not to train it."""
+    crops = [source.crop(np.random.default_rng([seed, index]), side) for index in range(count)]
+    blurred, sharp = ([to_tensor(pictures[part]) for pictures in crops] for part in (0, 1))
+    return Batch(torch.stack(blurred), torch.stack(sharp))
+
+
 class Draw(NamedTuple):
     """A sample to be drawn: its number, counted over the whole training, and the side of its crop."""
 

@@ -1,16 +1,63 @@
-"""The prune stage."""
+"""The prune stage. Crops come from the data's training part; sensitivity curves are measured once and kept."""
+
+import json
+from pathlib import Path
+
+from torch import nn
 
 from baseline.artifact import load
-from compress.prune import prune_
+from baseline.checksum import file_sha256
+from baseline.data.loader import Batch, fixed_crops
+from compress.prune import PrunePlan, Surveyed, apply_, plan, sensitivity_of, survey
+from compress.sensitivity import Sensitivity
 from compress.settings import PruneSettings
-from recipes.stages.stage import StageInput, StageOutcome
+from compress.widths import ALLOCATIONS
+from recipes.stages.stage import STAGES, StageInput, StageOutcome
 from recipes.stages.wiring import parent_of, remember_
+from recipes.store import key_of, library_versions, source_sha256
 
 
 def run(given: StageInput, settings: PruneSettings) -> StageOutcome:
     """Prune and save."""
     artifact = load(parent_of(given, "prune"))
-    report = prune_(artifact.network, settings)
+    planned = plan_for(artifact.network, given, settings)
+    report = apply_(artifact.network, planned, settings)
     remember_(artifact, "prune", settings, given)
     artifact.save(given.output)
     return StageOutcome(details=report.as_json())
+
+
+def plan_for(network: nn.Module, given: StageInput, settings: PruneSettings) -> PrunePlan:
+    """What the stage will do to the network of its parent."""
+    batches = _crops(given, settings) if settings.looks_at_crops else []
+    surveyed = survey(network, settings, batches)
+    by_curves = ALLOCATIONS[settings.widths].needs_curves
+    curves = _curves(network, surveyed, given, settings, batches) if by_curves else None
+    return plan(surveyed, settings, curves)
+
+
+def _crops(given: StageInput, settings: PruneSettings) -> list[Batch]:
+    source = given.data.training_crops(settings.crop)
+    return [fixed_crops(source, settings.crops, settings.crop, settings.seed)]
+
+
+def _curves(
+    network: nn.Module, surveyed: Surveyed, given: StageInput, settings: PruneSettings, batches: list[Batch]
+) -> Sensitivity:
+    """The sensitivity curves, from the store if another cut of this network has asked for them."""
+    if given.store is None or given.parent is None:
+        return sensitivity_of(network, surveyed, settings, batches)
+    identity = {
+        "sensitivity": settings.model_dump(mode="json", include={"criterion", "crops", "crop", "seed"}),
+        "network": file_sha256(given.parent / "model.json"),
+        "data": given.data.manifest,
+        "sources": source_sha256(STAGES["prune"].sources),
+        "versions": library_versions(),
+    }
+
+    def work(output: Path, _: Path) -> None:
+        curves = sensitivity_of(network, surveyed, settings, batches)
+        (output / "sensitivity.json").write_text(json.dumps(curves.as_json(), indent=1))
+
+    entry = given.store.find(key_of(identity)) or given.store.make(key_of(identity), identity, work)
+    return Sensitivity.from_json(json.loads((entry / "sensitivity.json").read_text()))

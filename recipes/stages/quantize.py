@@ -1,10 +1,9 @@
 """The quantize stage: calibration crops come from the data's training part, never from val or test."""
 
-import numpy as np
 from torch import Tensor
 
 from baseline.artifact import load
-from baseline.data.loader import to_tensor
+from baseline.data.loader import fixed_crops
 from baseline.data.pairs import DataSet
 from compress.quantize import SCHEMES, quantize
 from compress.settings import QuantizeSettings
@@ -24,5 +23,4 @@ def run(given: StageInput, settings: QuantizeSettings) -> StageOutcome:
 def calibration_crops(data: DataSet, settings: QuantizeSettings) -> list[Tensor]:
     """Blurred training crops, each 1,3,H,W, the same for the same seed."""
     source = data.training_crops(settings.crop)
-    generators = (np.random.default_rng([settings.seed, index]) for index in range(settings.crops))
-    return [to_tensor(source.crop(rng, settings.crop)[0])[None] for rng in generators]
+    return list(fixed_crops(source, settings.crops, settings.crop, settings.seed).blurred.split(1))

@@ -13,6 +13,7 @@ from compress.settings import DistillSettings, ExportSettings, PruneSettings, Qu
 
 if TYPE_CHECKING:
     from baseline.data.pairs import DataSet
+    from recipes.store import Store
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class StageInput:
     """What a stage may read, and where it writes.
 
     `parent` is the artifact that came before (None at the start of a chain), `teacher` the root teacher's. What is to
-    stay goes to `output`; `scratch` outlives a kill, so that a training resumes, and goes when the stage ends.
+    stay goes to `output`; `scratch` outlives a kill, so that a training resumes, and goes when the stage ends. What is
+    slow to find out and serves several stages is kept in `store`, if there is one.
     """
 
     parent: Path | None
@@ -28,6 +30,7 @@ class StageInput:
     data: DataSet
     output: Path
     scratch: Path
+    store: Store | None = None
 
 
 @dataclass
@@ -66,12 +69,25 @@ STAGES: Registry[Stage] = Registry("stage")
 STAGES.register("train")(
     Stage("recipes.stages.train", "train from scratch, or fine-tune", TrainSettings, ("baseline",), uses_data=True)
 )
+_PRUNING = (
+    "prune",
+    "channels",
+    "verify",
+    "criteria",
+    "gates",
+    "sensitivity",
+    "widths",
+    "pricing",
+    "layer_latency",
+    "cost",
+)
 STAGES.register("prune")(
     Stage(
         "recipes.stages.prune",
         "remove channels",
         PruneSettings,
-        ("baseline", "compress/prune.py", "compress/verify.py", "compress/criteria.py", "compress/cost.py"),
+        ("baseline", *(f"compress/{name}.py" for name in _PRUNING)),
+        uses_data=True,
     )
 )
 STAGES.register("distill")(

@@ -1,0 +1,195 @@
+"""Which channels of a network go together, and removing or zeroing them.
+
+torch-pruning finds the groups. What it finds is kept as plain indices of the unpruned layers, so that removing the
+channels of several groups at once is one cut a layer, whatever the order, and can be done to any copy of the network.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch_pruning as tp
+from torch import Tensor, nn
+from torch_pruning.dependency import Group
+
+from baseline.errors import UserError
+from baseline.restorer import size_multiple_of
+
+Side = Literal["out", "in"]
+
+Removal = Mapping[str, list[int]]
+"""A group's name -> the channels of its root layer to remove."""
+
+ROOT_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A side of a layer (or a bare parameter) in a group: its channel `own[i]` goes with the root's `root[i]`."""
+
+    layer: str
+    side: Side
+    own: tuple[int, ...]
+    root: tuple[int, ...]
+
+    def matching(self, removed: set[int]) -> set[int]:
+        """The own channels that go with removed channels of the root."""
+        return {own for own, root in zip(self.own, self.root, strict=True) if root in removed}
+
+
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Channels that can only go together, by the name of the layer that roots the group.
+
+    `raw` is torch-pruning's own form of it. `broken` says why the group could not be followed through the network.
+    """
+
+    name: str
+    channels: int
+    members: tuple[Member, ...]
+    raw: Group | None
+    feeds_output: bool = False
+    broken: str | None = None
+
+    def producers(self) -> list[Member]:
+        """The members that produce the channels, so that zeroing them is zeroing the channels."""
+        return [member for member in self.members if member.side == "out"]
+
+
+class Channels:
+    """The groups of a network. Building it turns all gradients on and the network to eval mode."""
+
+    def __init__(self, network: nn.Module) -> None:
+        for parameter in network.parameters():
+            # A frozen layer has no gradient history, and torch-pruning would leave it out of the graph.
+            parameter.requires_grad_(True)
+        try:
+            # A tuple: a bare batch of one may be traced without its batch dimension.
+            self._graph = tp.DependencyGraph().build_dependency(
+                network.eval(), example_inputs=(small_example(network),), verbose=False
+            )
+        except Exception as error:
+            raise UserError(
+                "the network must be one whose channels torch-pruning can follow; it fails with "
+                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason'}. "
+                "Choose another method."
+            ) from error
+        self._names = {layer: name for name, layer in network.named_modules()}
+        self._parameters = {id(parameter): name for name, parameter in network.named_parameters()}
+        self._parameter_dims = {self._parameters[id(p)]: dim for p, dim in self._graph.unwrapped_parameters}
+        self.groups = self._find()
+
+    def members_cut(self, removal: Removal) -> dict[tuple[str, Side], set[int]]:
+        """Every side of a layer that loses channels, with their indices in the unpruned layer."""
+        cut: dict[tuple[str, Side], set[int]] = {}
+        for name, indices in removal.items():
+            for member in self.groups[name].members if indices else ():
+                cut.setdefault((member.layer, member.side), set()).update(member.matching(set(indices)))
+        return {place: own for place, own in cut.items() if own}
+
+    def remove_(self, network: nn.Module, removal: Removal) -> None:
+        """Remove channels, and all that depends on them, in place from the network or an unpruned copy of it."""
+        for (name, side), own in self.members_cut(removal).items():
+            if name in self._parameter_dims:
+                _shorten_parameter_(network, name, self._parameter_dims[name], own)
+            else:
+                layer = network.get_submodule(name)
+                pruner = self._graph.get_pruner_of_module(layer)
+                prune = pruner.prune_out_channels if side == "out" else pruner.prune_in_channels
+                prune(layer, sorted(own))
+
+    def zero_(self, network: nn.Module, removal: Removal) -> None:
+        """Zero, in place, whatever produces these channels, but nothing that consumes them."""
+        for name, tensor, dim, own in self._producing(network, removal):
+            del name
+            tensor.data.index_fill_(dim, own, 0.0)
+
+    @contextmanager
+    def zeroed(self, network: nn.Module, removal: Removal) -> Iterator[None]:
+        """The network without these channels for a while; its weights are then put back, bit for bit."""
+        kept = [(tensor, tensor.detach().clone()) for _, tensor, _, _ in self._producing(network, removal)]
+        try:
+            self.zero_(network, removal)
+            yield
+        finally:
+            for tensor, before in kept:
+                tensor.data.copy_(before)
+
+    def producing(self, network: nn.Module, member: Member) -> Iterator[tuple[Tensor, int]]:
+        """The tensors by which a member produces its channels, each with the dimension that counts them."""
+        if member.layer in self._parameter_dims:
+            yield network.get_parameter(member.layer), self._parameter_dims[member.layer]
+            return
+        layer = network.get_submodule(member.layer)
+        for name, parameter in layer.named_parameters(recurse=False):
+            yield parameter, int(isinstance(layer, nn.ConvTranspose2d) and name == "weight")
+
+    def _producing(self, network: nn.Module, removal: Removal) -> Iterator[tuple[str, Tensor, int, Tensor]]:
+        for name, indices in removal.items():
+            for member in self.groups[name].producers() if indices else ():
+                own = torch.tensor(sorted(member.matching(set(indices))), dtype=torch.long)
+                for tensor, dim in self.producing(network, member):
+                    yield name, tensor, dim, own.to(tensor.device)
+
+    def _find(self) -> dict[str, ChannelGroup]:
+        """Every group of output channels, whole. Each root is tried by itself, so that one that fails is only one."""
+        found: dict[str, ChannelGroup] = {}
+        covered: set[str] = set()
+        for layer in [module for module in self._graph.module2node if isinstance(module, ROOT_LAYERS)]:
+            name = self._names[layer]
+            if name in covered:
+                continue
+            found[name] = self._group(name, layer)
+            covered |= {member.layer for member in found[name].producers()}
+        return found
+
+    def _group(self, name: str, layer: nn.Module) -> ChannelGroup:
+        pruner = self._graph.get_pruner_of_module(layer)
+        channels = int(pruner.get_out_channels(layer))
+        try:
+            raw = self._graph.get_pruning_group(layer, pruner.prune_out_channels, list(range(channels)))
+        except Exception as error:  # noqa: BLE001  torch-pruning fails on some structures in ways of its own
+            own = Member(name, "out", tuple(range(channels)), tuple(range(channels)))
+            reason = f"torch-pruning cannot follow it: {type(error).__name__} {error}".strip()
+            return ChannelGroup(name, channels, (own,), None, broken=reason)
+        members = [
+            Member(self._name_of(item.dep.target.module), self._side(item.dep), tuple(item.idxs), tuple(item.root_idxs))
+            for item in raw.items
+            if isinstance(item.dep.target.module, nn.Parameter) or item.dep.target.module in self._names
+        ]
+        output = any(dependency.target.name.startswith("_OutputOp") for dependency, _ in raw)
+        return ChannelGroup(name, channels, tuple(members), raw, feeds_output=output)
+
+    def _name_of(self, target: nn.Module | nn.Parameter) -> str:
+        return self._parameters[id(target)] if isinstance(target, nn.Parameter) else self._names[target]
+
+    def _side(self, dependency: tp.dependency.Dependency) -> Side:
+        """Depthwise layers and norms have one width: what cuts their input cuts their output."""
+        return "out" if self._graph.is_out_channel_pruning_fn(dependency.handler) else "in"
+
+
+def small_example(network: nn.Module) -> Tensor:
+    """The smallest sensible input of the network, N,3,H,W, on its device and of its type."""
+    side = 4 * max(4, size_multiple_of(network))
+    first = next(network.parameters(), None)
+    example = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    return example if first is None else example.to(first)
+
+
+def removed(network: nn.Module, channels: Channels, removal: Removal) -> nn.Module:
+    """The network without these channels. What is not cut is shared with it: train or change only one of the two."""
+    shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    pruned = copy.deepcopy(network, shared)
+    channels.remove_(pruned, removal)
+    return pruned
+
+
+def _shorten_parameter_(network: nn.Module, name: str, dim: int, own: set[int]) -> None:
+    """Remove entries of a parameter that belongs to no layer that torch-pruning knows."""
+    parameter = network.get_parameter(name)
+    kept = torch.tensor([i for i in range(parameter.shape[dim]) if i not in own], device=parameter.device)
+    owner, _, last = name.rpartition(".")
+    setattr(network.get_submodule(owner), last, nn.Parameter(parameter.data.index_select(dim, kept)))

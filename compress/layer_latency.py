@@ -1,0 +1,151 @@
+"""Milliseconds of single layers, so that the latency of a width plan is a sum and needs no compiling.
+
+Each shape is timed once, by the kernel that the compiled network calls for it, and kept in a file of the user's cache
+folder for this machine, its threads and versions. What is between the layers (element-wise work that is not fused,
+resizing, joining) goes by the elements that the layers put out, at the rate of one timed addition.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baseline.errors import UserError
+from compress.latency import Stopwatch, cpu_stopwatch, cuda_stopwatch
+from compress.machine import describe_machine
+from compress.pricing import Layer
+from compress.settings import LatencyPlace
+
+_WARMUP, _CALLS = 3, 15
+_MULTIPLES = {"cuda": 8, "AVX512": 16, "AVX2": 8, "DEFAULT": 4}
+"""How many channels a device's kernels handle at once, by device or CPU capability."""
+
+
+def liked_multiple(device: str) -> int:
+    """The multiple of channels that a device's kernels like."""
+    capability = device if device == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return _MULTIPLES.get(capability, _MULTIPLES["DEFAULT"])
+
+
+class LayerLatency:
+    """A price of layers: their milliseconds at one place. Reads and fills the machine's table."""
+
+    def __init__(self, place: LatencyPlace, folder: Path | None = None, stopwatch: Stopwatch | None = None) -> None:
+        if place.device == "cuda" and not torch.cuda.is_available():
+            raise UserError("latency.device must be there to be timed; there is no CUDA device. Take device cpu.")
+        self.place = place
+        self._watch = stopwatch or (cuda_stopwatch if place.device == "cuda" else cpu_stopwatch)
+        described = describe_machine() | {"place": f"{place.device} {place.dtype} {place.threads}"}
+        name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+        self._path = (folder or cache_folder()) / "layer-latency" / f"{name}.json"
+        self._table: dict[str, float] = self._read()
+        self.timed = 0
+
+    def __call__(self, layer: Layer, kept_in: int, kept_out: int) -> float:
+        """Milliseconds of the layer at these widths, with what goes by its output's elements."""
+        if kept_in < 1 or kept_out < 1:
+            return 0.0
+        elements = kept_out * layer.output_grid[0] * layer.output_grid[1]
+        between = elements * self._once("one addition, ms an element", self._time_element)
+        if not isinstance(layer.module, nn.Conv2d | nn.ConvTranspose2d):
+            return between
+        return between + self._once(_key(layer, kept_in, kept_out), lambda: self._time(layer, kept_in, kept_out))
+
+    def save(self) -> None:
+        """Keep what was timed for the next time: written beside and renamed, so that it is whole or not there."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._path.with_suffix(f".{os.getpid()}.part")
+        beside.write_text(json.dumps(self._read() | self._table, indent=0, sort_keys=True))
+        beside.replace(self._path)
+
+    def _read(self) -> dict[str, float]:
+        try:
+            return dict(json.loads(self._path.read_text()))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+    def _once(self, key: str, timing: Callable[[], float]) -> float:
+        if key not in self._table:
+            self._table[key] = timing()
+            self.timed += 1
+        return self._table[key]
+
+    def _time_element(self) -> float:
+        one = torch.rand(1, 16, 256, 256, device=self.place.device, dtype=self._dtype())
+        return self._typical_ms(lambda: one + 1) / one.numel()
+
+    def _time(self, layer: Layer, kept_in: int, kept_out: int) -> float:
+        narrowed = _like(layer, kept_in, kept_out).to(self.place.device, self._dtype())
+        picture = torch.rand(1, kept_in, *layer.input_grid).to(self.place.device, self._dtype())
+        return self._typical_ms(_call(narrowed, picture.contiguous(memory_format=torch.channels_last)))
+
+    @torch.inference_mode()
+    def _typical_ms(self, call: Callable[[], Tensor]) -> float:
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.place.threads or before)
+        try:
+            times = [self._watch(call) for _ in range(_WARMUP + _CALLS)]
+        finally:
+            torch.set_num_threads(before)
+        return quantiles(times[_WARMUP:], n=4)[0]
+
+    def _dtype(self) -> torch.dtype:
+        return {"fp32": torch.float32, "fp16": torch.float16}[self.place.dtype]
+
+
+def cache_folder() -> Path:
+    """Where what holds for this machine is kept: $XDG_CACHE_HOME/lightsharp, or ~/.cache/lightsharp."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lightsharp"
+
+
+def _key(layer: Layer, kept_in: int, kept_out: int) -> str:
+    kernel = layer.module
+    options = (kernel.kernel_size, kernel.stride, kernel.padding, kernel.dilation, _groups(layer, kept_in))
+    return f"{type(kernel).__name__} {kept_in}->{kept_out} {layer.input_grid} {options} bias={kernel.bias is not None}"
+
+
+def _groups(layer: Layer, kept_in: int) -> int:
+    """The groups of the narrowed layer: a depthwise one has as many as channels."""
+    return kept_in if layer.single else 1
+
+
+def _like(layer: Layer, kept_in: int, kept_out: int) -> nn.Conv2d | nn.ConvTranspose2d:
+    """A layer of the same kind with other widths."""
+    own: Any = layer.module
+    return type(own)(
+        kept_in,
+        kept_out,
+        own.kernel_size,
+        own.stride,
+        own.padding,
+        dilation=own.dilation,
+        groups=_groups(layer, kept_in),
+        bias=own.bias is not None,
+        **({"output_padding": own.output_padding} if isinstance(own, nn.ConvTranspose2d) else {}),
+    )
+
+
+def _call(layer: nn.Conv2d | nn.ConvTranspose2d, picture: Tensor) -> Callable[[], Tensor]:
+    """The layer as a compiled network runs it: on a CPU by oneDNN with its weights laid out in advance."""
+    weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
+    shape, after = list(picture.shape), ("none", [], "")
+    if picture.device.type == "cuda" or not torch.backends.mkldnn.is_available():
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        if isinstance(layer, nn.ConvTranspose2d):
+            rest = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
+            return lambda: F.conv_transpose2d(picture, weight, bias, *rest)
+        return lambda: F.conv2d(picture, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+    if isinstance(layer, nn.ConvTranspose2d):
+        geometry = (layer.padding, layer.output_padding, layer.stride, layer.dilation, layer.groups)
+        laid_out = torch.ops.mkldnn._reorder_convolution_transpose_weight(weight, *geometry, shape)
+        return lambda: torch.ops.mkldnn._convolution_transpose_pointwise(picture, laid_out, bias, *geometry, *after)
+    window = (layer.padding, layer.stride, layer.dilation, layer.groups)
+    laid_out = torch.ops.mkldnn._reorder_convolution_weight(weight, *window, shape)
+    return lambda: torch.ops.mkldnn._convolution_pointwise(picture, laid_out, bias, *window, *after)

@@ -1,0 +1,153 @@
+"""What a network would cost with fewer channels, without building it: every layer's price from its own widths."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from compress.channels import Channels, Side
+from compress.cost import count_macs, used_parameters
+
+Widths = Mapping[str, int]
+"""A group's name -> the channels that it keeps."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A deployed layer with weights at one picture size: its unpruned widths, its grids, and what it costs unpruned.
+
+    `input_grid` and `output_grid` are height and width. `single`: one width, as depthwise layers and norms have.
+    """
+
+    name: str
+    module: nn.Module
+    in_channels: int
+    out_channels: int
+    single: bool
+    input_grid: tuple[int, int]
+    output_grid: tuple[int, int]
+    weight_params: int
+    bias_params: int
+    macs: int
+
+    def share(self, kept_in: int, kept_out: int) -> float:
+        """The share of the weights that is left."""
+        by_out = kept_out / self.out_channels
+        return by_out if self.single else by_out * kept_in / self.in_channels
+
+
+Price = Callable[[Layer, int, int], float]
+"""A layer and the channels that it would keep going in and coming out -> what it would cost."""
+
+
+def params_price(layer: Layer, kept_in: int, kept_out: int) -> float:
+    """Parameters."""
+    return layer.weight_params * layer.share(kept_in, kept_out) + layer.bias_params * kept_out / layer.out_channels
+
+
+def macs_price(layer: Layer, kept_in: int, kept_out: int) -> float:
+    """Multiply-adds of one picture."""
+    return layer.macs * layer.share(kept_in, kept_out)
+
+
+def elements_price(layer: Layer, kept_in: int, kept_out: int) -> float:
+    """Elements of the layer's output: what element-wise work, resizing and joining after it go by."""
+    del kept_in
+    return float(kept_out * layer.output_grid[0] * layer.output_grid[1])
+
+
+class PricedNetwork:
+    """The deployed layers of a network at one size, and which of their sides each group narrows."""
+
+    def __init__(self, network: nn.Module, channels: Channels, size: tuple[int, int]) -> None:
+        self.channels = channels
+        self.size = size
+        self.layers = _deployed_layers(network, size)
+        self.macs_elsewhere = count_macs(network, size)[0] - sum(layer.macs for layer in self.layers.values())
+        self._narrowed: dict[str, list[tuple[str, float]]] = {}
+        self._sides: dict[tuple[str, Side], list[tuple[str, float]]] = {}
+        for group in channels.groups.values():
+            for member in group.members:
+                if member.layer in self.layers:
+                    self._sides.setdefault((member.layer, member.side), []).append(
+                        (group.name, len(member.own) / group.channels)
+                    )
+
+    @property
+    def unpruned(self) -> dict[str, int]:
+        """The widths of all groups as they are."""
+        return {name: group.channels for name, group in self.channels.groups.items()}
+
+    def layers_of(self, group: str) -> list[Layer]:
+        """The layers that a group narrows on either side."""
+        names = dict.fromkeys(member.layer for member in self.channels.groups[group].members)
+        return [self.layers[name] for name in names if name in self.layers]
+
+    def kept(self, layer: Layer, widths: Widths) -> tuple[int, int]:
+        """The channels that a layer keeps going in and coming out; groups that are not named keep theirs."""
+        kept_in = layer.in_channels - self._lost(layer.name, "in", widths)
+        kept_out = layer.out_channels - self._lost(layer.name, "out", widths)
+        return (kept_out if layer.single else kept_in), kept_out
+
+    def total(self, widths: Widths, price: Price) -> float:
+        """What all layers would cost together."""
+        return sum(price(layer, *self.kept(layer, widths)) for layer in self.layers.values())
+
+    def _lost(self, layer: str, side: Side, widths: Widths) -> int:
+        groups = self.channels.groups
+        return round(
+            sum(
+                times * (groups[name].channels - widths.get(name, groups[name].channels))
+                for name, times in self._sides.get((layer, side), ())
+            )
+        )
+
+
+def _deployed_layers(network: nn.Module, size: tuple[int, int]) -> dict[str, Layer]:
+    """Every layer with weights of its own that the finest output depends on."""
+    used = used_parameters(network)
+    found: dict[str, Layer] = {}
+
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        found[name] = _layer(name, module, inputs[0], output)
+
+    hooks = [
+        module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i, o))  # type: ignore[misc]
+        for name, module in network.named_modules()
+        if any(f"{name}.{key}" in used for key, _ in module.named_parameters(recurse=False))
+    ]
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, *size, device=next(network.parameters()).device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _layer(name: str, module: nn.Module, given: Tensor, output: Tensor) -> Layer:
+    own = dict(module.named_parameters(recurse=False))
+    weight, channels = own.get("weight"), output.shape[1] if output.dim() == 4 else output.shape[-1]
+    input_grid, output_grid = _grid(given), _grid(output)
+    multiplying = isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and weight is not None
+    grid = input_grid if isinstance(module, nn.ConvTranspose2d) else output_grid
+    in_channels = int(getattr(module, "in_channels", getattr(module, "in_features", channels)))
+    weight_params = 0 if weight is None else weight.numel()
+    return Layer(
+        name=name,
+        module=module,
+        in_channels=in_channels,
+        out_channels=channels,
+        single=not multiplying or getattr(module, "groups", 1) > 1,
+        input_grid=input_grid,
+        output_grid=output_grid,
+        weight_params=weight_params,
+        bias_params=sum(parameter.numel() for parameter in own.values()) - weight_params,
+        macs=weight_params * grid[0] * grid[1] if multiplying else 0,
+    )
+
+
+def _grid(tensor: Tensor) -> tuple[int, int]:
+    """Height and width; of tokens, their number and one."""
+    return (tensor.shape[-2], tensor.shape[-1]) if tensor.dim() == 4 else (tensor[..., 0].numel(), 1)
