@@ -39,7 +39,11 @@ class _OfWeights:
     settings: Mapping[str, int] = {}
 
     def importances(
-        self, network: nn.Module, channels: Channels, names: Collection[str], batches: Sequence[Batch]
+        self,
+        network: nn.Module,  # noqa: ARG002  the groups hold the layers
+        channels: Channels,
+        names: Collection[str],
+        batches: Sequence[Batch],  # noqa: ARG002  weights need no data
     ) -> Mapping[str, Tensor]:
         """The importances, group by group."""
         from torch_pruning.pruner import importance

@@ -67,10 +67,8 @@ def _gate_derivatives(network: nn.Module, channels: Channels, group: ChannelGrou
         own, root = torch.tensor(member.own), torch.tensor(member.root)
         for tensor, dim in channels.producing(network, member):
             if tensor.grad is not None:
-                by_channel = (
-                    (tensor.detach() * tensor.grad).transpose(0, dim).reshape(tensor.shape[dim], -1).sum(1).cpu()
-                )
-                derivatives.index_add_(0, root, by_channel[own])
+                products = (tensor.detach() * tensor.grad).transpose(0, dim).reshape(tensor.shape[dim], -1)
+                derivatives.index_add_(0, root, products.sum(1).cpu()[own])
     return derivatives
 
 
@@ -78,5 +76,5 @@ def _crop_by_crop(network: nn.Module, batches: Sequence[Batch]) -> Iterator[Batc
     """Each crop as a batch of one, so that derivatives are those of single crops, on the network's device."""
     device = next(network.parameters()).device
     for batch in batches:
-        for blurred, sharp in zip(batch.blurred.split(1), batch.sharp.split(1), strict=True):
+        for blurred, sharp in zip(torch.split(batch.blurred, 1), torch.split(batch.sharp, 1), strict=True):
             yield Batch(blurred.to(device), sharp.to(device))

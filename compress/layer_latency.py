@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from baseline.errors import UserError
 from compress.latency import Stopwatch, cpu_stopwatch, cuda_stopwatch
@@ -119,33 +118,25 @@ def _groups(layer: Layer, kept_in: int) -> int:
 def _like(layer: Layer, kept_in: int, kept_out: int) -> nn.Conv2d | nn.ConvTranspose2d:
     """A layer of the same kind with other widths."""
     own: Any = layer.module
-    return type(own)(
-        kept_in,
-        kept_out,
-        own.kernel_size,
-        own.stride,
-        own.padding,
-        dilation=own.dilation,
-        groups=_groups(layer, kept_in),
-        bias=own.bias is not None,
-        **({"output_padding": own.output_padding} if isinstance(own, nn.ConvTranspose2d) else {}),
-    )
+    options = {name: getattr(own, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+    options |= {"groups": _groups(layer, kept_in), "bias": own.bias is not None}
+    if isinstance(own, nn.ConvTranspose2d):
+        return nn.ConvTranspose2d(kept_in, kept_out, output_padding=own.output_padding, **options)
+    return nn.Conv2d(kept_in, kept_out, **options)
 
 
 def _call(layer: nn.Conv2d | nn.ConvTranspose2d, picture: Tensor) -> Callable[[], Tensor]:
     """The layer as a compiled network runs it: on a CPU by oneDNN with its weights laid out in advance."""
+    if picture.device.type == "cuda":
+        fast: nn.Module = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return lambda: fast(picture)
     weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
-    shape, after = list(picture.shape), ("none", [], "")
-    if picture.device.type == "cuda" or not torch.backends.mkldnn.is_available():
-        weight = weight.contiguous(memory_format=torch.channels_last)
-        if isinstance(layer, nn.ConvTranspose2d):
-            rest = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
-            return lambda: F.conv_transpose2d(picture, weight, bias, *rest)
-        return lambda: F.conv2d(picture, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+    nothing_after: tuple[str, list[float], str] = ("none", [], "")
+    kernels, shape = torch.ops.mkldnn, list(picture.shape)
     if isinstance(layer, nn.ConvTranspose2d):
-        geometry = (layer.padding, layer.output_padding, layer.stride, layer.dilation, layer.groups)
-        laid_out = torch.ops.mkldnn._reorder_convolution_transpose_weight(weight, *geometry, shape)
-        return lambda: torch.ops.mkldnn._convolution_transpose_pointwise(picture, laid_out, bias, *geometry, *after)
-    window = (layer.padding, layer.stride, layer.dilation, layer.groups)
-    laid_out = torch.ops.mkldnn._reorder_convolution_weight(weight, *window, shape)
-    return lambda: torch.ops.mkldnn._convolution_pointwise(picture, laid_out, bias, *window, *after)
+        window = (layer.padding, layer.output_padding, layer.stride, layer.dilation, layer.groups)
+        laid_out = kernels._reorder_convolution_transpose_weight(weight, *window, shape)
+        return lambda: kernels._convolution_transpose_pointwise(picture, laid_out, bias, *window, *nothing_after)
+    geometry = (layer.padding, layer.stride, layer.dilation, layer.groups)
+    laid_out = kernels._reorder_convolution_weight(weight, *geometry, shape)
+    return lambda: kernels._convolution_pointwise(picture, laid_out, bias, *geometry, *nothing_after)

@@ -113,7 +113,7 @@ def _deployed_layers(network: nn.Module, size: tuple[int, int]) -> dict[str, Lay
         found[name] = _layer(name, module, inputs[0], output)
 
     hooks = [
-        module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i, o))  # type: ignore[misc]
+        module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i, o))
         for name, module in network.named_modules()
         if any(f"{name}.{key}" in used for key, _ in module.named_parameters(recurse=False))
     ]

@@ -68,9 +68,8 @@ class PruneSettings(Settings):
     def _exactly_one_target(self) -> "PruneSettings":
         given = [name for name in PRUNING_TARGETS if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(
-                f"exactly one of {', '.join(PRUNING_TARGETS)} must be set; got {', '.join(given) or 'none'}"
-            )
+            known, got = ", ".join(PRUNING_TARGETS), ", ".join(given) or "none"
+            raise ValueError(f"exactly one of {known} must be set; got {got}")
         return self
 
     @property

@@ -94,10 +94,9 @@ def _check(probe: _Probe, group: ChannelGroup) -> GroupCheck:
     for indices in (range(0, group.channels, 2), range(max(1, group.channels // 3))):
         try:
             worst = max(worst, probe.error({group.name: list(indices)}))
-        except Exception as broken:  # whatever a foreign network says when it breaks is the reason
-            return protected(
-                f"the network breaks without its channels: {(str(broken) or repr(broken)).splitlines()[0]}"
-            )
+        except Exception as broken:  # noqa: BLE001  whatever a foreign network says when it breaks is the reason
+            said = (str(broken) or repr(broken)).splitlines()[0]
+            return protected(f"the network breaks without its channels: {said}")
         if math.isinf(worst):
             return protected("its channels are those of an output")
         if not worst <= TOLERANCE:

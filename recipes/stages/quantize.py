@@ -1,5 +1,6 @@
 """The quantize stage: calibration crops come from the data's training part, never from val or test."""
 
+import torch
 from torch import Tensor
 
 from baseline.artifact import load
@@ -23,4 +24,4 @@ def run(given: StageInput, settings: QuantizeSettings) -> StageOutcome:
 def calibration_crops(data: DataSet, settings: QuantizeSettings) -> list[Tensor]:
     """Blurred training crops, each 1,3,H,W, the same for the same seed."""
     source = data.training_crops(settings.crop)
-    return list(fixed_crops(source, settings.crops, settings.crop, settings.seed).blurred.split(1))
+    return list(torch.split(fixed_crops(source, settings.crops, settings.crop, settings.seed).blurred, 1))
