@@ -118,10 +118,10 @@ def _groups(layer: Layer, kept_in: int) -> int:
 def _like(layer: Layer, kept_in: int, kept_out: int) -> nn.Conv2d | nn.ConvTranspose2d:
     """A layer of the same kind with other widths."""
     own: Any = layer.module
-    options = {name: getattr(own, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+    options: dict[str, Any] = {name: getattr(own, name) for name in ("kernel_size", "stride", "padding", "dilation")}
     options |= {"groups": _groups(layer, kept_in), "bias": own.bias is not None}
     if isinstance(own, nn.ConvTranspose2d):
-        return nn.ConvTranspose2d(kept_in, kept_out, output_padding=own.output_padding, **options)
+        return nn.ConvTranspose2d(kept_in, kept_out, **options, **{"output_padding": own.output_padding})
     return nn.Conv2d(kept_in, kept_out, **options)
 
 
