@@ -121,8 +121,9 @@ def _like(layer: Layer, kept_in: int, kept_out: int) -> nn.Conv2d | nn.ConvTrans
     options: dict[str, Any] = {name: getattr(own, name) for name in ("kernel_size", "stride", "padding", "dilation")}
     options |= {"groups": _groups(layer, kept_in), "bias": own.bias is not None}
     if isinstance(own, nn.ConvTranspose2d):
-        return nn.ConvTranspose2d(kept_in, kept_out, **options, **{"output_padding": own.output_padding})
-    return nn.Conv2d(kept_in, kept_out, **options)
+        options["output_padding"] = own.output_padding
+    narrowed: nn.Conv2d | nn.ConvTranspose2d = type(own)(kept_in, kept_out, **options)
+    return narrowed
 
 
 def _call(layer: nn.Conv2d | nn.ConvTranspose2d, picture: Tensor) -> Callable[[], Tensor]:

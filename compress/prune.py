@@ -36,7 +36,8 @@ class GroupWidth:
 class PruneReport:
     """What was asked, what was achieved, and what was left alone for which reason.
 
-    `predicted`: parameters, MACs and, where latency was asked for, milliseconds before and after.
+    `predicted`: parameters, MACs and, where latency was asked for, milliseconds before and after. `measured`: those
+    milliseconds by the clock, on deployables, or why there are none.
     """
 
     asked: dict[str, float]
@@ -48,6 +49,7 @@ class PruneReport:
     protected: dict[str, str]
     largest_relative_error: float
     predicted: dict[str, float]
+    measured: dict[str, float | str] | None = None
     sensitivity: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -92,6 +94,7 @@ class PrunePlan:
     multiple: int
     predicted: dict[str, float]
     sensitivity: Sensitivity | None = None
+    measured: dict[str, float | str] | None = None
 
     def rows(self) -> list[GroupWidth]:
         """Every group that may be pruned."""
@@ -125,14 +128,27 @@ def sensitivity_of(
     return Sensitivity(settings.criterion, len(blurred), settings.crop, psnr_db, curves, surveyed.protected)
 
 
-def plan(surveyed: Surveyed, settings: PruneSettings, curves: Sensitivity | None = None) -> PrunePlan:
-    """Choose the widths. `curves` are needed by ways to choose that go by sensitivity."""
+def plan(
+    surveyed: Surveyed, settings: PruneSettings, curves: Sensitivity | None = None, keep: float | None = None
+) -> PrunePlan:
+    """Choose the widths. `curves` are needed by ways to choose that go by sensitivity.
+
+    `keep`: the share to be left instead of what the settings ask for, where the clock has shown that it must differ.
+    """
     name, cut = settings.target
     clock = LayerLatency(settings.latency) if name == "latency_cut" else None
     budget = _budget(surveyed, name, clock)
     multiple = settings.multiple or (liked_multiple(settings.latency.device) if clock else 1)
     whole = budget.total(surveyed.unpruned)
-    task = Task(surveyed.unpruned, budget, (1 - cut) * whole, surveyed.importances, curves, multiple, settings.floor)
+    task = Task(
+        surveyed.unpruned,
+        budget,
+        (1 - cut if keep is None else keep) * whole,
+        surveyed.importances,
+        curves,
+        multiple,
+        settings.floor,
+    )
     chosen = ALLOCATIONS[settings.widths].choose(task)
     if chosen.widths == surveyed.unpruned:
         raise UserError(f"pruning must remove at least one channel; {name} {cut:g} removes none. Ask for more.")
@@ -159,7 +175,8 @@ def apply_(network: nn.Module, planned: PrunePlan, settings: PruneSettings) -> P
     name, cut = settings.target
     return PruneReport(
         asked={name: cut},
-        achieved={
+        achieved=_by_clock(planned.measured)
+        | {
             "ratio": 1 - sum(widths.values()) / sum(surveyed.unpruned.values()),
             "params_cut": 1 - after.params / before.params,
             "macs_cut": 1 - after.macs / before.macs,
@@ -171,8 +188,16 @@ def apply_(network: nn.Module, planned: PrunePlan, settings: PruneSettings) -> P
         protected=surveyed.protected,
         largest_relative_error=max(together, *(check.relative_error or 0.0 for check in surveyed.checks)),
         predicted=planned.predicted,
+        measured=planned.measured,
         sensitivity=None if planned.sensitivity is None else planned.sensitivity.as_json(),
     )
+
+
+def _by_clock(measured: dict[str, float | str] | None) -> dict[str, float]:
+    """The latency cut that was achieved, if it was measured."""
+    if measured is None or "latency_ms" not in measured:
+        return {}
+    return {"latency_cut": 1 - float(measured["latency_ms"]) / float(measured["unpruned_latency_ms"])}
 
 
 def prune_(network: nn.Module, settings: PruneSettings, batches: Sequence[Batch] = ()) -> PruneReport:

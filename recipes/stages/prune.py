@@ -8,6 +8,7 @@ from torch import nn
 from baseline.artifact import load
 from baseline.checksum import file_sha256
 from baseline.data.loader import Batch, fixed_crops
+from compress.clocked import plan_by_clock
 from compress.prune import PrunePlan, Surveyed, apply_, plan, sensitivity_of, survey
 from compress.sensitivity import Sensitivity
 from compress.settings import PruneSettings
@@ -20,20 +21,20 @@ from recipes.store import key_of, library_versions, source_sha256
 def run(given: StageInput, settings: PruneSettings) -> StageOutcome:
     """Prune and save."""
     artifact = load(parent_of(given, "prune"))
-    planned = plan_for(artifact.network, given, settings)
+    planned = plan_for(artifact.network, given, settings, by_clock=settings.depends_on_machine)
     report = apply_(artifact.network, planned, settings)
     remember_(artifact, "prune", settings, given)
     artifact.save(given.output)
     return StageOutcome(details=report.as_json())
 
 
-def plan_for(network: nn.Module, given: StageInput, settings: PruneSettings) -> PrunePlan:
-    """What the stage will do to the network of its parent."""
+def plan_for(network: nn.Module, given: StageInput, settings: PruneSettings, by_clock: bool) -> PrunePlan:
+    """What the stage will do to the network of its parent; `by_clock` builds and times what is planned."""
     batches = _crops(given, settings) if settings.looks_at_crops else []
     surveyed = survey(network, settings, batches)
     by_curves = ALLOCATIONS[settings.widths].needs_curves
     curves = _curves(network, surveyed, given, settings, batches) if by_curves else None
-    return plan(surveyed, settings, curves)
+    return plan_by_clock(network, surveyed, settings, curves) if by_clock else plan(surveyed, settings, curves)
 
 
 def _crops(given: StageInput, settings: PruneSettings) -> list[Batch]:

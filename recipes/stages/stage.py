@@ -71,6 +71,7 @@ STAGES.register("train")(
 )
 _PRUNING = (
     "prune",
+    "clocked",
     "channels",
     "verify",
     "criteria",
