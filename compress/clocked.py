@@ -1,5 +1,6 @@
-"""Widths for a latency, verified by the real clock: the plan is built, deployed, timed, and corrected once if needed."""
+"""Widths for a latency, verified by the clock: the plan is built, deployed, timed, and corrected once if needed."""
 
+import copy
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from torch import nn
 
 from baseline.restorer import Restorer
 from compress.channels import removed
+from compress.half import HalfPrecision
 from compress.latency import LatencySettings, time_in_turn
 from compress.prune import PrunePlan, Surveyed, plan
 from compress.runtimes.table import AUTO, RUNTIMES, file_runtime, memory_runtime
@@ -76,7 +78,8 @@ def _share(planned: PrunePlan) -> float | None:
 def _deployed(network: nn.Module, runtime: str, place: LatencyPlace, stem: Path) -> Restorer:
     suffix = RUNTIMES[runtime].suffix
     if suffix is None:
-        return memory_runtime(runtime).wrap(network.half() if place.dtype == "fp16" else network, place.device)
+        own = copy.deepcopy(network)
+        return memory_runtime(runtime).wrap(HalfPrecision(own.half()) if place.dtype == "fp16" else own, place.device)
     module = file_runtime(runtime)
     path = stem.with_suffix(suffix)
     module.export(network, path, place.size)

@@ -56,6 +56,11 @@ class PruneReport:
         """The report as JSON holds it."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "PruneReport":
+        """The report from its JSON."""
+        return cls(**{**content, "widths": [GroupWidth(**row) for row in content["widths"]]})
+
 
 @dataclass(frozen=True)
 class Surveyed:
@@ -95,6 +100,11 @@ class PrunePlan:
     predicted: dict[str, float]
     sensitivity: Sensitivity | None = None
     measured: dict[str, float | str] | None = None
+
+    @property
+    def unpruned(self) -> dict[str, float]:
+        """Parameters and MACs as they are."""
+        return _predicted(self.surveyed, self.surveyed.unpruned)
 
     def rows(self) -> list[GroupWidth]:
         """Every group that may be pruned."""
@@ -140,22 +150,12 @@ def plan(
     budget = _budget(surveyed, name, clock)
     multiple = settings.multiple or (liked_multiple(settings.latency.device) if clock else 1)
     whole = budget.total(surveyed.unpruned)
-    task = Task(
-        surveyed.unpruned,
-        budget,
-        (1 - cut if keep is None else keep) * whole,
-        surveyed.importances,
-        curves,
-        multiple,
-        settings.floor,
-    )
+    target = (1 - cut if keep is None else keep) * whole
+    task = Task(surveyed.unpruned, budget, target, surveyed.importances, curves, multiple, settings.floor)
     chosen = ALLOCATIONS[settings.widths].choose(task)
     if chosen.widths == surveyed.unpruned:
         raise UserError(f"pruning must remove at least one channel; {name} {cut:g} removes none. Ask for more.")
-    predicted = {
-        "params": surveyed.priced.total(chosen.widths, params_price),
-        "macs": surveyed.priced.total(chosen.widths, macs_price) + surveyed.priced.macs_elsewhere,
-    }
+    predicted = _predicted(surveyed, chosen.widths)
     if clock is not None:
         predicted |= {"latency_ms": budget.total(chosen.widths), "unpruned_latency_ms": whole}
         clock.save()
@@ -208,6 +208,14 @@ def prune_(network: nn.Module, settings: PruneSettings, batches: Sequence[Batch]
     by_curves = ALLOCATIONS[settings.widths].needs_curves
     curves = sensitivity_of(network, surveyed, settings, batches) if by_curves else None
     return apply_(network, plan(surveyed, settings, curves), settings)
+
+
+def _predicted(surveyed: Surveyed, widths: Mapping[str, int]) -> dict[str, float]:
+    priced = surveyed.priced
+    return {
+        "params": priced.total(widths, params_price),
+        "macs": priced.total(widths, macs_price) + priced.macs_elsewhere,
+    }
 
 
 def _budget(surveyed: Surveyed, target: str, clock: LayerLatency | None) -> Budget:

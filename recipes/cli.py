@@ -11,6 +11,7 @@ from recipes.commands.deploying import export, measure
 from recipes.commands.doctor import doctor
 from recipes.commands.evaluating import evaluate
 from recipes.commands.pairs import make_pairs
+from recipes.commands.pruning import prune, sensitivity, verify_prune
 from recipes.commands.recipes import cp, ls, schema, show, validate
 from recipes.commands.restoring import restore
 from recipes.commands.runs import apply, check, report, run
@@ -63,6 +64,9 @@ for command in (
     measure,
     restore,
     export,
+    prune,
+    sensitivity,
+    verify_prune,
     import_weights,
     make_pairs,
     doctor,

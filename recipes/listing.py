@@ -11,6 +11,7 @@ from compress.criteria import CRITERIA
 from compress.quantize import SCHEMES
 from compress.runtimes.table import RUNTIMES
 from compress.students import STUDENTS
+from compress.widths import ALLOCATIONS
 from recipes.parse import parse_yaml
 from recipes.resolve import SHIPPED
 from recipes.schema import shipped_recipes
@@ -27,6 +28,7 @@ LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "students": STUDENTS.describe,
     "datasets": DATASETS.describe,
     "criteria": CRITERIA.describe,
+    "allocations": ALLOCATIONS.describe,
     "schemes": SCHEMES.describe,
     "runtimes": lambda: {name: RUNTIMES[name].about for name in RUNTIMES},
     "presets": lambda: {name: PRESETS[name].about for name in PRESETS},

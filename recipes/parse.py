@@ -1,7 +1,7 @@
 """From what people type to settings objects; every mistake is one line with the nearest right name."""
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -27,9 +27,15 @@ def _check_keys(model: type[BaseModel], values: dict[str, Any], where: str) -> N
     for key, value in values.items():
         if key not in model.model_fields:
             raise UserError(f"{where}: {unknown_name('key', str(key), model.model_fields)}")
-        inner = model.model_fields[key].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, dict):
-            _check_keys(inner, value, f"{where}.{key}")
+        for inner in _models_in(model.model_fields[key].annotation):
+            if isinstance(value, dict):
+                _check_keys(inner, value, f"{where}.{key}")
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The settings that a field may hold: itself, or what is in its union with None."""
+    choices = get_args(annotation) or (annotation,)
+    return [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
 
 
 def _explained(error: ValidationError, where: str) -> UserError:

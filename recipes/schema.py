@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from baseline.data.datasets import DATASETS
 from baseline.errors import UserError, unknown_name
 from baseline.measurement import METRICS
 from baseline.settings import DataSettings, FitSettings, Settings, TrainSettings
 from compress.runtimes.table import RUNTIMES
+from compress.settings import DistillSettings, PruneSettings
 from recipes.parse import assign_, parse, parse_yaml
 from recipes.stages.stage import STAGES
 
@@ -74,6 +75,32 @@ class Step(BaseModel):
         given = self.settings.model_dump(exclude_defaults=True, exclude_none=True)
         words = {**given, **given.pop("arguments", {})}
         return f"{self.stage} " + ", ".join(f"{key} {value}" for key, value in words.items() if key != "arguments")
+
+
+class IterateSettings(Settings):
+    """Prune a little, train a little: `rounds` times the prune stage and then `train` or `distill`."""
+
+    rounds: int = Field(ge=2, le=20)
+    prune: PruneSettings
+    train: TrainSettings | None = None
+    distill: DistillSettings | None = None
+
+    @model_validator(mode="after")
+    def _one_training_that_goes_on(self) -> "IterateSettings":
+        training = self.train or self.distill
+        if training is None or (self.train and self.distill):
+            raise ValueError("exactly one of train and distill must follow prune in every round")
+        if training.starts_anew:
+            raise ValueError("a round must train the pruned network on; leave network and student out")
+        return self
+
+    def steps(self) -> list[Step]:
+        """The stages one by one. Every round leaves the same share, so that all together leave what was asked for."""
+        name, cut = self.prune.target
+        once = self.prune.model_copy(update={name: round(1 - (1 - cut) ** (1 / self.rounds), 4)})
+        named = {"train": self.train, "distill": self.distill}
+        (after,) = (Step(stage=stage, settings=settings) for stage, settings in named.items() if settings)
+        return [step for _ in range(self.rounds) for step in (Step(stage="prune", settings=once), after)]
 
 
 class Recipe(BaseModel):
@@ -157,7 +184,17 @@ def check_recipe(content: Any, where: str) -> Recipe:
     return recipe
 
 
-def parse_step(content: Any, where: str) -> Step:
+def parse_steps(content: Any, where: str) -> list[Step]:
+    """One entry of a chain: a stage with its settings, or several rounds of stages."""
+    if isinstance(content, dict) and list(content) == ["iterate"]:
+        steps = parse(IterateSettings, content["iterate"], f"{where}.iterate").steps()
+        for step in steps:
+            _check_in_recipe(step.settings, f"{where}.iterate")
+        return steps
+    return [_parse_step(content, where)]
+
+
+def _parse_step(content: Any, where: str) -> Step:
     """One `stage: {settings}` of a chain."""
     if not isinstance(content, dict) or len(content) != 1:
         raise UserError(
@@ -196,7 +233,8 @@ def _chains(variants: dict[str, list[dict[str, Any]]], where: str) -> dict[str, 
                     f"{place}.0.from must name a variant above this one. {unknown_name('variant', str(base), chains)}"
                 )
             start, steps = chains[base], steps[1:]
-        chains[name] = [*start, *(parse_step(step, f"{place}.{i}") for i, step in enumerate(steps))]
+        own = [step for i, content in enumerate(steps) for step in parse_steps(content, f"{place}.{i}")]
+        chains[name] = [*start, *own]
         _check_order(chains[name], place)
         if not chains[name]:
             raise UserError(f"{place} must have at least one stage; it has none. Stages: {', '.join(STAGES)}.")
@@ -266,6 +304,7 @@ def recipe_json_schema() -> dict[str, Any]:
 
     steps: dict[str, Any] = {name: reference(STAGES[name].settings) for name in STAGES}
     steps["from"] = {"type": "string"}
+    steps["iterate"] = reference(IterateSettings)
     step = {
         "type": "object",
         "properties": steps,

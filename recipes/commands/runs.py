@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from baseline.errors import UserError
 from recipes.expectations import unmet
@@ -24,15 +25,14 @@ RUNS = Path("runs")
 @click.argument("recipe")
 @override_option
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
-@click.option("--dry-run", is_flag=True, help="Show the stages, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, widths included.")
 def run(recipe: str, assignments: tuple[str, ...], out: Path | None, dry_run: bool) -> None:
     """Run a recipe: a shipped name or a YAML file. A run that was killed goes on where it was."""
     checked, content = read_recipe(recipe, assignments)
-    if dry_run:
-        for name, chain in checked.variants.items():
-            click.echo(f"{name}: {' -> '.join(step.label() for step in chain)}")
-        return
     name = Path(recipe).stem
+    if dry_run:
+        _show_plans(checked, out or RUNS / name)
+        return
     _run_and_show(checked, content, name, out or RUNS / name)
 
 
@@ -93,6 +93,17 @@ def _run_and_show(recipe: Recipe, content: dict[str, Any], name: str, out: Path)
     _show(finished, out)
     if any(v.status == "failed" or any(g.passed is not True for g in v.gates) for v in finished.variants):
         sys.exit(1)
+
+
+def _show_plans(recipe: Recipe, out: Path) -> None:
+    from recipes.plan_view import show_plan
+    from recipes.planning import planned_chains
+
+    console = Console()
+    for name, steps in planned_chains(recipe, out):
+        console.print(Text(name, style="bold underline"))
+        for step in steps:
+            show_plan(console, step)
 
 
 def _show(shown: Report, folder: Path) -> None:

@@ -14,7 +14,7 @@ from baseline.errors import UserError
 from baseline.settings import Settings
 from compress.settings import QuantizeSettings
 from recipes.pipeline import Pipeline
-from recipes.schema import parse_step
+from recipes.schema import parse_steps
 from recipes.stages.quantize import calibration_crops
 from recipes.stages.stage import STAGES, StageInput, StageOutcome
 from recipes.store import Store, source_sha256
@@ -61,7 +61,7 @@ class Stand:
         start = self.folder / "start"
         start.mkdir(exist_ok=True)
         write_manifest(start, [])
-        made = pipeline.chain(start, [parse_step(step, "x") for step in chain], "v")
+        made = pipeline.chain(start, [one for step in chain for one in parse_steps(step, "x")], "v")
         return {outcome["details"]["name"]: outcome["key"] for outcome in made.outcomes}
 
 
@@ -142,7 +142,7 @@ def test_the_code_that_a_stage_depends_on_exists_and_covers_its_imports(name: st
 def test_a_stage_without_a_network_before_it_says_so(stage: str, tmp_path: Path) -> None:
     import yaml
 
-    step = parse_step(yaml.safe_load(stage), "x")
+    (step,) = parse_steps(yaml.safe_load(stage), "x")
     given = StageInput(None, None, DataSet("x", PairSet({})), tmp_path, tmp_path)
     with pytest.raises(UserError, match="must follow a network; it stands first"):
         STAGES[step.stage].run(given, step.settings)

@@ -1,0 +1,87 @@
+"""The prune, sensitivity and verify-prune commands: pruning outside of a recipe."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from reports.sensitivity import sensitivity_page
+
+from baseline.artifact import Artifact
+from baseline.data.datasets import open_data
+from baseline.data.loader import fixed_crops
+from baseline.errors import UserError
+from baseline.output import no_artifact_yet, output_folder
+from baseline.settings import DataSettings
+from compress.channels import Channels
+from compress.cost import count_macs, deployed_params
+from compress.layer_latency import LayerLatency
+from compress.pricing import PricedNetwork
+from compress.prune import PruneReport, sensitivity_of, survey
+from compress.sensitivity import Sensitivity
+from compress.settings import PruneSettings
+from compress.verify import GroupCheck, check_groups
+from recipes.networks import network_named
+from recipes.parse import parse
+from recipes.planning import PlannedStep, latency_of
+from recipes.resolve import artifact_folder
+from recipes.stages.prune import plan_for, run
+from recipes.stages.stage import StageInput
+from recipes.targets import TARGETS
+
+
+def checks_of(name: str, arguments: dict[str, Any]) -> list[GroupCheck]:
+    """The check of every group of a named network."""
+    return check_groups(network_named(name, arguments).network)
+
+
+def settings_from(name: str, targets: dict[str, str], options: dict[str, Any]) -> PruneSettings:
+    """Prune settings from the one target that was typed; a UserError if there is not exactly one."""
+    if len(targets) != 1:
+        known = ", ".join(target.option for target in TARGETS.values())
+        given = " and ".join(TARGETS[key].option for key in targets) or "none"
+        raise UserError(f"exactly one of {known} must be given; got {given}. Type for example --target-latency 0.5x.")
+    ((what, text),) = targets.items()
+    undecided = parse(PruneSettings, {**options, "ratio": 0.5}, "prune")
+    cut = TARGETS[what].cut(text, lambda: _whole(network_named(name, {}), what, undecided))
+    return parse(PruneSettings, {**options, TARGETS[what].setting: cut}, "prune")
+
+
+def plan_named(name: str, settings: PruneSettings, chosen: DataSettings) -> PlannedStep:
+    """What pruning a named network would do."""
+    artifact = network_named(name, {})
+    given = StageInput(artifact_folder(name), None, open_data(chosen), Path(), Path())
+    planned = plan_for(artifact.network, given, settings, by_clock=False)
+    return PlannedStep("prune", planned, latency_of(planned, settings))
+
+
+def prune_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings) -> PruneReport:
+    """Prune a named network into an artifact's folder, with `pruning.json` beside; a UserError if one is there."""
+    folder = artifact_folder(name)
+    no_artifact_yet(out)
+    outcome = run(StageInput(folder, None, open_data(chosen), output_folder(out), out), settings)
+    (out / "pruning.json").write_text(json.dumps(outcome.details, indent=1) + "\n")
+    return PruneReport.from_json(outcome.details)
+
+
+def sensitivity_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings) -> Sensitivity:
+    """Measure a named network's sensitivity, and write `sensitivity.json` and `sensitivity.html`."""
+    artifact = network_named(name, {})
+    data = open_data(chosen)
+    batches = [fixed_crops(data.training_crops(settings.crop), settings.crops, settings.crop, settings.seed)]
+    output_folder(out)
+    curves = sensitivity_of(artifact.network, survey(artifact.network, settings, batches), settings, batches)
+    (out / "sensitivity.json").write_text(json.dumps(curves.as_json(), indent=1) + "\n")
+    (out / "sensitivity.html").write_text(sensitivity_page(curves.as_json(), name, data.name))
+    return curves
+
+
+def _whole(artifact: Artifact, what: str, settings: PruneSettings) -> float:
+    """What an unpruned network has of what is limited."""
+    if what == "macs":
+        return float(count_macs(artifact.network, settings.latency.size)[0])
+    if what == "latency":
+        clock = LayerLatency(settings.latency)
+        whole = PricedNetwork(artifact.network, Channels(artifact.network), settings.latency.size).total({}, clock)
+        clock.save()
+        return whole
+    return deployed_params(artifact.network) * (4.0 if what == "size" else 1.0)

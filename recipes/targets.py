@@ -1,0 +1,42 @@
+"""What --target-... options mean: a share of the unpruned network (0.5x), or an absolute value with its unit."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from baseline.errors import UserError
+
+_SCALES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_BYTES = {"kB": 1e3, "MB": 1e6}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One --target option: the setting it becomes, the units it takes, and an example."""
+
+    option: str
+    setting: str
+    units: dict[str, float]
+    example: str
+
+    def cut(self, text: str, whole: Callable[[], float]) -> float:
+        """The share to remove; `whole` tells what the unpruned network has, in the unit of scale 1."""
+        found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([A-Za-z]*)", text.strip())
+        if found is None or (found[2] != "x" and found[2] not in self.units):
+            raise UserError(
+                f"{self.option} must be a share such as 0.5x or a value such as {self.example}; got '{text}'."
+            )
+        number = float(found[1])
+        kept = number if found[2] == "x" else number * self.units[found[2]] / whole()
+        if not 0 < kept < 1:
+            raise UserError(f"{self.option} must leave a part of what there is; {text} is {kept:.3g}x. Ask for less.")
+        return 1 - kept
+
+
+TARGETS = {
+    "latency": Target("--target-latency", "latency_cut", {"ms": 1.0, "s": 1e3}, "40ms"),
+    "macs": Target("--target-macs", "macs_cut", _SCALES, "4.2G"),
+    "params": Target("--target-params", "params_cut", _SCALES, "300k"),
+    "size": Target("--target-size", "params_cut", _BYTES, "1.5MB"),
+}
+"""By what is limited. The size is that of the FP32 weights, four bytes a parameter."""
