@@ -1,0 +1,234 @@
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from baseline.errors import UserError
+from baseline.networks.zoo import build
+from baseline.restorer import outputs_of
+from compress.channels import Channels, removed, small_example
+from compress.prune import apply_, plan, survey
+from compress.settings import PruneSettings
+from compress.students import STUDENTS
+from compress.verify import TOLERANCE, check_groups, error_of_removing
+
+NETWORKS = {
+    "plain": ("mimo-unet", {"width": 8, "num_blocks": 1}),
+    "two blocks": ("mimo-unet", {"width": 8, "num_blocks": 2}),
+    "separable": ("mimo-unet", {"width": 8, "num_blocks": 1, "conv": "separable"}),
+    "plus": ("mimo-unet-plus", {"width": 8, "num_blocks": 2}),
+    "attention": ("mimo-unet-attention", {"width": 8, "num_blocks": 1}),
+    "separable attention": ("mimo-unet-attention", {"width": 8, "num_blocks": 1, "conv": "separable"}),
+    "unet": ("unet", {"width": 8, "num_blocks": 1}),
+} | {student: STUDENTS[student](("mimo-unet", {"width": 8, "num_blocks": 1})) for student in STUDENTS}
+
+OUTPUT = "its channels are those of an output"
+NOT_ZEROING = "removing its channels is not zeroing them: outputs differ by"
+BREAKS = "the network breaks without its channels: "
+
+
+def conv(inputs: int, outputs: int, **options: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, **options)
+
+
+class Foreign(nn.Module):
+    """Two convolutions, something in between that a subclass says, and two more, added to the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.inner, self.after, self.out = conv(3, 8), conv(8, 8), conv(8, 8), conv(8, 3)
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        return features
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = self.inner(self.head(image).relu()).relu()
+        return self.out(self.after(self.between(features, image)).relu()) + image
+
+
+class JoinsItsImage(Foreign):
+    """torch-pruning takes the image's channels in the concatenation for the first ones of the features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.join = nn.Conv2d(11, 8, 1)
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        return 1e-5 * self.join(torch.cat([image, features], dim=1))
+
+
+class Shuffles(Foreign):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = conv(8, 32)
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        return F.avg_pool2d(F.pixel_shuffle(self.up(features), 2), 2)
+
+
+class Multiplies(Foreign):
+    """A depthwise convolution that makes two channels of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depthwise, self.pointwise = conv(8, 16, groups=8), nn.Conv2d(16, 8, 1)
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(features).relu())
+
+
+class Gates(Foreign):
+    """One half of the channels times the other, as in NAFNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = conv(8, 16)
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        first, second = self.wide(features).chunk(2, dim=1)
+        return first * second
+
+
+class Grouped(Foreign):
+    def __init__(self) -> None:
+        super().__init__()
+        self.grouped = conv(8, 8, groups=2)
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        return self.grouped(features).relu()
+
+
+class Normalizes(Foreign):
+    """A norm over all channels: fewer of them have other means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, 8)
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        return self.norm(features)
+
+
+class BareConvolution(Foreign):
+    """Nothing is added to the answer, so nothing but its shape says that it is one."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.out(self.after(self.inner(self.head(image).relu()).relu()).relu())
+
+
+FOREIGN: dict[type[Foreign], dict[str, str]] = {
+    JoinsItsImage: {"inner": NOT_ZEROING},
+    Shuffles: {"up": NOT_ZEROING},
+    Multiplies: {"inner": BREAKS, "depthwise": BREAKS},
+    Gates: {"wide": BREAKS},
+    Grouped: {"inner": BREAKS, "grouped": NOT_ZEROING},
+    Normalizes: {"inner": NOT_ZEROING},
+    BareConvolution: {},
+}
+"""A structure -> the groups that torch-pruning cannot remove exactly in it, and the reason."""
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_removing_is_zeroing_in_every_group_but_the_outputs(name: str) -> None:
+    torch.manual_seed(0)
+    network = build(*NETWORKS[name])
+    checks = check_groups(network)
+    protected = {c.name: c.protected_because for c in checks if c.protected_because}
+    outputs = ["out"] if name == "unet" else ["out.0", "out.1", "out.2"]
+    assert protected == dict.fromkeys(outputs, OUTPUT)
+    exact = [c for c in checks if c.name not in protected]
+    assert len(exact) > 10
+    assert all(c.channels >= 2 and c.relative_error is not None and c.relative_error < 1e-8 for c in exact)
+
+
+@pytest.mark.parametrize("made", FOREIGN)
+def test_a_foreign_structure_is_pruned_around_what_is_not_exact(made: type[Foreign]) -> None:
+    torch.manual_seed(0)
+    network = made().eval()
+    settings = PruneSettings(ratio=0.5)
+    surveyed = survey(network, settings, [])
+    expected = FOREIGN[made] | {"out": OUTPUT}
+    assert surveyed.protected.keys() == expected.keys()
+    for group, reason in surveyed.protected.items():
+        assert reason.startswith(expected[group])
+    assert {"head", "after"} <= surveyed.unpruned.keys()
+
+    planned = plan(surveyed, settings)
+    removal = surveyed.removal(planned.chosen.widths)
+    masked = copy.deepcopy(network)
+    for group, indices in removal.items():
+        assert len(indices) == 4  # half of 8
+        layer = masked.get_submodule(group)
+        with torch.no_grad():
+            layer.weight[indices] = 0
+            layer.bias[indices] = 0
+    apply_(network, planned, settings)
+    assert network.after.out_channels == network.out.in_channels == 4
+    image = torch.rand(1, 3, 24, 16)
+    torch.testing.assert_close(network(image), masked(image), atol=1e-6, rtol=0)
+
+
+def test_a_wrong_cut_shows_even_where_the_network_attenuates_it() -> None:
+    torch.manual_seed(0)
+    network = JoinsItsImage().double().eval()
+    channels = Channels(network)
+    removal = {"inner": [0, 2, 4, 6]}
+    example = small_example(network)
+    with torch.no_grad():
+        whole, cut = network(example), removed(network, channels, removal)(example)
+        with channels.zeroed(network, removal):
+            masked = network(example)
+    # Against the outputs, the wrong cut looks like rounding; against what zeroing changes, it does not.
+    assert (cut - masked).abs().max() / whole.abs().max() < TOLERANCE
+    error = float((cut - masked).abs().max() / (masked - whole).abs().max())
+    assert error > 0.1
+    assert error_of_removing(network, channels, removal) == pytest.approx(error)
+
+
+def test_a_gate_of_two_halves_is_not_taken_for_exact_by_a_symmetric_choice() -> None:
+    class Symmetric(Gates):
+        def between(self, features: Tensor, image: Tensor) -> Tensor:
+            wide = self.wide(features)
+            half = wide.shape[1] // 2
+            return features + (wide[:, :half] * wide[:, -half:]).sum(dim=1, keepdim=True)
+
+    torch.manual_seed(0)
+    protected = {c.name: c.protected_because for c in check_groups(Symmetric())}
+    assert protected["wide"] is not None
+    assert protected["head"] is None
+
+
+def test_a_network_of_one_precision_is_told_what_to_change() -> None:
+    class OnePrecision(Foreign):
+        def between(self, features: Tensor, image: Tensor) -> Tensor:
+            return F.conv2d(features, torch.ones(8, 1, 1, 1), groups=8)
+
+    with pytest.raises(UserError) as error:
+        check_groups(OnePrecision())
+    assert str(error.value).startswith("the network must run in double precision too, in which pruning is checked; it ")
+    assert str(error.value).endswith("Create tensors in forward with the input's dtype.")
+
+
+def test_a_network_that_cannot_be_followed_is_refused_in_one_line() -> None:
+    class Breaks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = conv(4, 3)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.out(image)
+
+    with pytest.raises(UserError) as error:
+        check_groups(Breaks())
+    said = str(error.value)
+    assert said.startswith("the network must be one whose channels torch-pruning can follow; it fails with ")
+    assert said.endswith("Choose another method.")
+    assert "\n" not in said
+
+
+def test_a_network_without_channels_to_remove_is_refused() -> None:
+    with pytest.raises(UserError, match="the network must have channels that can be removed exactly; it has none"):
+        survey(nn.Conv2d(3, 3, 3, padding=1), PruneSettings(ratio=0.5), [])
