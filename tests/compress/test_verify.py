@@ -1,5 +1,4 @@
 import copy
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,7 +7,6 @@ from torch.nn import functional as F
 
 from baseline.errors import UserError
 from baseline.networks.zoo import build
-from baseline.restorer import outputs_of
 from compress.channels import Channels, removed, small_example
 from compress.prune import apply_, plan, survey
 from compress.settings import PruneSettings
