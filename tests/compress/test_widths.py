@@ -1,0 +1,191 @@
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from baseline.errors import UserError
+from compress.sensitivity import Point, Sensitivity
+from compress.settings import PruneSettings
+from compress.widths import ALLOCATIONS, Budget, ChannelBudget, Task
+
+Curve = list[tuple[float, float]]
+
+
+class Stairs:
+    """A budget by hand: what a channel of each group costs, counted in whole stairs of so many channels."""
+
+    def __init__(self, unpruned: Mapping[str, int], price: Mapping[str, float], stair: int = 1) -> None:
+        self._unpruned, self._price, self._stair = unpruned, price, stair
+
+    def around(self, group: str, widths: Mapping[str, int]) -> float:
+        stairs = -(-widths.get(group, self._unpruned[group]) // self._stair)
+        return self._price[group] * stairs * self._stair
+
+    def total(self, widths: Mapping[str, int]) -> float:
+        return sum(self.around(group, widths) for group in self._unpruned)
+
+    def neighbours(self, group: str) -> set[str]:
+        return {group}
+
+
+class Product(Stairs):
+    """Two groups that are the two sides of one layer."""
+
+    def around(self, group: str, widths: Mapping[str, int]) -> float:
+        return float(widths.get("a", self._unpruned["a"]) * widths.get("b", self._unpruned["b"]))
+
+    def total(self, widths: Mapping[str, int]) -> float:
+        return self.around("a", widths)
+
+    def neighbours(self, group: str) -> set[str]:
+        return {"a", "b"}
+
+
+def curves(**groups: Curve) -> Sensitivity:
+    points = {name: [Point(ratio, 0.0, change) for ratio, change in curve] for name, curve in groups.items()}
+    return Sensitivity("l2", 1, 32, 30.0, points, {})
+
+
+def straight(slope: float) -> Curve:
+    return [(0.5, 0.5 * slope), (1.0, slope)]
+
+
+def task(unpruned: dict[str, int], budget: Budget, target: float, **options: object) -> Task:
+    ranks = {name: torch.arange(float(n)) for name, n in unpruned.items()}
+    return Task(unpruned, budget, target, **({"importances": ranks} | options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("before", "multiple", "width", "rounded"),
+    [
+        (64, 8, 43.9, 40),
+        (64, 8, 44.1, 48),
+        (64, 8, 1.0, 8),  # never to nothing
+        (64, 8, 64.0, 64),
+        (66, 8, 66.0, 64),
+        (6, 8, 2.0, 6),  # narrower than one multiple
+        (12, 8, 11.0, 8),
+        (10, 1, 3.5, 3),
+        (10, 1, 3.6, 4),
+        (10, 1, 0.0, 1),
+    ],
+)
+def test_widths_are_rounded_to_the_nearest_multiple(before: int, multiple: int, width: float, rounded: int) -> None:
+    unpruned = {"a": before}
+    assert task(unpruned, ChannelBudget(unpruned), 1, multiple=multiple).rounded("a", width) == rounded
+
+
+def test_a_ratio_takes_the_same_share_of_every_group_and_leaves_a_channel() -> None:
+    unpruned = {"a": 4, "b": 7, "c": 2}
+    budget = ChannelBudget(unpruned)
+    assert ALLOCATIONS["uniform"].choose(task(unpruned, budget, 0.7 * 13)).widths == {"a": 3, "b": 5, "c": 1}
+    assert ALLOCATIONS["uniform"].choose(task(unpruned, budget, 0.001 * 13)).widths == {"a": 1, "b": 1, "c": 1}
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+@pytest.mark.parametrize("target", [0.4, 0.55, 0.9])
+def test_the_target_is_reached_within_one_step(allocation: str, target: float) -> None:
+    unpruned = {"a": 40, "b": 24, "c": 64}
+    price = {"a": 1.0, "b": 3.0, "c": 0.5}
+    whole = 40 + 3 * 24 + 0.5 * 64
+    budget = Stairs(unpruned, price)
+    known = curves(a=[(0.5, 1.0), (0.9, 8.0)], b=[(0.5, 2.0), (0.9, 9.0)], c=[(0.5, 0.1), (0.9, 3.0)])
+    chosen = ALLOCATIONS[allocation].choose(task(unpruned, budget, target * whole, curves=known, multiple=4))
+    used = sum(price[name] * width for name, width in chosen.widths.items())
+    assert all(width % 4 == 0 for width in chosen.widths.values())
+    # Widths of all groups may change at once, each by one multiple.
+    step = 4 * (sum(price.values()) if allocation == "uniform" else max(price.values()))
+    assert abs(used - target * whole) <= step
+
+
+def test_equal_shares_of_a_budget_are_found_by_hand() -> None:
+    # Half of a product of two widths is left at 0.707 of each: 7.07 of 10 and 14.1 of 20.
+    unpruned = {"a": 10, "b": 20}
+    chosen = ALLOCATIONS["uniform"].choose(task(unpruned, Product(unpruned, {}), 100.0))
+    assert chosen.widths == {"a": 7, "b": 14}
+    assert chosen.asked["a"] == pytest.approx(7, abs=0.51)
+
+
+def test_global_removes_the_least_important_of_all_but_keeps_a_floor() -> None:
+    unpruned = {"a": 4, "b": 10}
+    importances: dict[str, Tensor] = {
+        "a": torch.tensor([9.0, 1.5, 8.0, 7.0]),
+        "b": torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.5, 0.4, 0.3, 0.2]),
+    }
+    # The six least: 0.2, 0.3, 0.4, 0.5 and 1 of b, 1.5 of a.
+    known = task(unpruned, ChannelBudget(unpruned), 8, importances=importances)
+    assert ALLOCATIONS["global"].choose(known).widths == {"a": 3, "b": 5}
+    # The ten least are all of b and one of a, but half of b must stay: a then gives more.
+    floored = task(unpruned, ChannelBudget(unpruned), 7, importances=importances, floor=0.5)
+    assert ALLOCATIONS["global"].choose(floored).widths == {"a": 2, "b": 5}
+
+
+def test_sensitivity_cuts_where_least_is_lost_for_what_is_saved() -> None:
+    # For all of its channels a loses 1 and saves 10, b loses 2 and saves 40, c loses 9 and saves 10: b goes first, down
+    # to the floor of 2 (32 saved), then a.
+    unpruned = {"a": 10, "b": 10, "c": 10}
+    budget = Stairs(unpruned, {"a": 1.0, "b": 4.0, "c": 1.0})
+    known = curves(a=straight(1.0), b=straight(2.0), c=straight(9.0))
+
+    def widths(target: float) -> dict[str, int]:
+        return ALLOCATIONS["sensitivity"].choose(task(unpruned, budget, target, curves=known, floor=0.2)).widths
+
+    assert widths(40.0) == {"a": 10, "b": 5, "c": 10}
+    assert widths(28.0) == {"a": 10, "b": 2, "c": 10}
+    assert widths(23.0) == {"a": 5, "b": 2, "c": 10}
+
+
+def test_sensitivity_shares_a_cut_where_the_loss_grows() -> None:
+    # The second half of each group loses four times as much as the first: both give their first halves.
+    unpruned = {"a": 8, "b": 8}
+    known = curves(a=[(0.5, 1.0), (1.0, 5.0)], b=[(0.5, 2.0), (1.0, 10.0)])
+    chosen = ALLOCATIONS["sensitivity"].choose(task(unpruned, ChannelBudget(unpruned), 8, curves=known))
+    assert chosen.widths == {"a": 4, "b": 4}
+
+
+def test_sensitivity_prices_a_step_anew_when_its_neighbour_has_changed() -> None:
+    # One layer of a x b: what a channel of a saves is as many products as b is wide.
+    unpruned = {"a": 8, "b": 8}
+    known = curves(a=straight(1.0), b=straight(1.1))
+    chosen = ALLOCATIONS["sensitivity"].choose(task(unpruned, Product(unpruned, {}), 12.0, curves=known, floor=0.25))
+    assert chosen.widths == {"a": 2, "b": 6}
+
+
+def test_a_stair_is_jumped_where_nothing_is_saved_on_it() -> None:
+    # 16 channels cost as much as 9 to 15: only 8 save anything. b could give every channel, but loses more for it.
+    unpruned = {"a": 16, "b": 16}
+    stairs = Stairs(unpruned, {"a": 1.0, "b": 1.0}, stair=8)
+    known = curves(a=straight(1.0), b=straight(3.0))
+    chosen = ALLOCATIONS["sensitivity"].choose(task(unpruned, stairs, 24.0, curves=known, multiple=4))
+    assert chosen.widths == {"a": 8, "b": 16}
+
+
+@pytest.mark.parametrize("harm", [0.0, 1e-3])
+def test_a_group_that_loses_nothing_more_is_not_cut_far_beyond_the_target(harm: float) -> None:
+    # Any width of a harms alike, so that the longest step saves most for it; a tenth of the budget is asked for.
+    unpruned = {"a": 100, "b": 100}
+    known = curves(a=[(0.01, harm), (1.0, harm)], b=straight(9.0))
+    chosen = ALLOCATIONS["sensitivity"].choose(task(unpruned, ChannelBudget(unpruned), 180.0, curves=known))
+    assert sum(chosen.widths.values()) == pytest.approx(180, abs=7)  # one of 16 steps
+
+
+@pytest.mark.parametrize(("allocation", "most"), [("uniform", "0.750"), ("global", "0.750"), ("sensitivity", "0.750")])
+def test_too_large_a_cut_is_refused_with_the_largest(allocation: str, most: str) -> None:
+    unpruned = {"a": 32, "b": 32}
+    asked = task(
+        unpruned, Stairs(unpruned, {"a": 1.0, "b": 1.0}), 4.0, curves=curves(a=straight(1), b=straight(2)), multiple=8
+    )
+    with pytest.raises(UserError) as error:
+        ALLOCATIONS[allocation].choose(asked)
+    assert str(error.value) == (
+        f"the cut must be at most {most} for this network with these widths (multiples of 8); got 0.938. Ask for less."
+    )
+
+
+def test_an_unknown_allocation_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError) as error:
+        PruneSettings(ratio=0.3, widths="globl")
+    assert str(error.value) == (
+        "no allocation of widths 'globl'. Did you mean 'global'? Known: global, sensitivity, uniform."
+    )
