@@ -48,6 +48,7 @@ from compress.widths import ALLOCATIONS
 from recipes.resolve import artifact_folder
 
 SIZE = (256, 256)
+PLACE = LatencyPlace(threads=2, size=SIZE)
 RESULTS = Path("benchmarks/results/pruning")
 UNIFORM_RATIOS = (0.125, 0.25, 0.375, 0.5)
 LATENCY_CUTS = (0.2, 0.4, 0.55, 0.7)
@@ -95,15 +96,27 @@ class Bench:
             path.write_text(json.dumps(curves.as_json()))
         return Sensitivity.from_json(json.loads(path.read_text()))
 
+    def pruned_once(self, name: str, settings: PruneSettings) -> Artifact:
+        """The teacher pruned, kept: widths for a latency are chosen once, on an idle machine."""
+        folder = self.work / f"{name}-pruned"
+        if not (folder / "model.json").is_file():
+            self.pruned(settings)[0].save(folder)
+        return load(folder)
+
     def fine_tuned(self, name: str, settings: PruneSettings, training: DistillSettings) -> Artifact:
         """The teacher pruned and trained on against it, once."""
         folder = self.work / name
         if not (folder / "model.json").is_file():
-            artifact, _ = self.pruned(settings)
+            artifact = self.pruned_once(name, settings)
             loss = distillation(copy.deepcopy(self.teacher.network), training.loss, training.teacher_weight)
             fit(artifact.network, self.data.training_crops(training.crop), loss, training, folder / "training")
             artifact.save(folder)
         return load(folder)
+
+    def cuts(self, network: nn.Module) -> Row:
+        """The shares of parameters and MACs that are gone."""
+        before, after = cost(self.teacher.network), cost(network)
+        return {"params_cut": 1 - after.params / before.params, "macs_cut": 1 - after.macs / before.macs}
 
     def compiled(self, name: str, network: nn.Module) -> Path:
         """A network as a file for the CPU, once."""
@@ -116,7 +129,8 @@ class Bench:
     def timed(self, files: dict[str, Path], rounds: int) -> dict[str, float]:
         """Median milliseconds of the files, in turn."""
         restorers = {name: open_deployable(path) for name, path in files.items()}
-        return {n: t.median_ms for n, t in time_in_turn(restorers, "cpu", LatencySettings(SIZE, rounds=rounds)).items()}
+        timing = LatencySettings(SIZE, threads=PLACE.threads, rounds=rounds)
+        return {n: t.median_ms for n, t in time_in_turn(restorers, "cpu", timing).items()}
 
 
 @click.group()
@@ -196,15 +210,16 @@ def half_macs(work: Path, seeds: int, steps: int, only_seed: int | None) -> None
     for seed in range(seeds) if only_seed is None else [only_seed]:
         for widths in ("uniform", "sensitivity"):
             settings = PruneSettings(macs_cut=0.5, criterion="fisher", widths=widths, seed=seed)
-            before, achieved = bench.pruned(settings)
-            tuned = bench.fine_tuned(f"half-macs/{widths}-{seed}", settings, training_settings(steps, seed))
+            name = f"half-macs/{widths}-{seed}"
+            before = bench.pruned_once(name, settings)
+            tuned = bench.fine_tuned(name, settings, training_settings(steps, seed))
             rows.append(
                 {
                     "widths": widths,
                     "seed": seed,
                     "untuned_loss_db": bench.teacher_db - bench.psnr_db(before.network),
                     "psnr_loss_db": bench.teacher_db - bench.psnr_db(tuned.network),
-                    **achieved,
+                    **bench.cuts(tuned.network),
                 }
             )
     if only_seed is None:
@@ -214,10 +229,11 @@ def half_macs(work: Path, seeds: int, steps: int, only_seed: int | None) -> None
 @main.command()
 @work_option
 @seeds_option
-@click.option("--steps", default=150)
+@click.option("--steps", default=60)
 @click.option("--rounds", default=15)
 @click.option("--only-seed", type=int, help="Do this one's trainings and files, and no table.")
-def latency(work: Path, seeds: int, steps: int, rounds: int, only_seed: int | None) -> None:
+@click.option("--only-plans", is_flag=True, help="Choose the widths, which times layers on an idle machine.")
+def latency(work: Path, seeds: int, steps: int, rounds: int, only_seed: int | None, only_plans: bool) -> None:
     """PSNR against measured latency: four uniform ratios and four latency targets, a curve each for every seed."""
     load_before = os.getloadavg()[0]
     bench = Bench(work)
@@ -228,14 +244,18 @@ def latency(work: Path, seeds: int, steps: int, rounds: int, only_seed: int | No
     for seed in range(seeds) if only_seed is None else [only_seed]:
         for kind, target in asked:
             by = "uniform" if kind == "uniform" else "sensitivity"
-            settings = PruneSettings(**target, criterion="fisher", widths=by, seed=seed)
-            _, achieved = bench.pruned(settings)
+            settings = PruneSettings(**target, criterion="fisher", widths=by, seed=seed, latency=PLACE)
             name = f"latency/{kind}-{next(iter(target.values()))}-{seed}"
+            if only_plans:
+                bench.pruned_once(name, settings)
+                continue
             tuned = bench.fine_tuned(name, settings, training_settings(steps, seed))
             files[name] = bench.compiled(name, tuned.network)
             psnr_db = bench.psnr_db(tuned.network)
-            rows.append({"kind": kind, "seed": seed, **target, "file": name, "psnr_db": psnr_db, **achieved})
-    if only_seed is not None:
+            rows.append(
+                {"kind": kind, "seed": seed, **target, "file": name, "psnr_db": psnr_db, **bench.cuts(tuned.network)}
+            )
+    if only_seed is not None or only_plans:
         return
     taken = bench.timed(files, rounds)
     for row in rows:
@@ -298,7 +318,7 @@ def prediction(work: Path, plans: int, rounds: int) -> None:
     for number, (_, widths) in enumerate(chosen):
         removal = {name: list(range(channels.groups[name].channels - width)) for name, width in widths.items()}
         files[str(number)] = bench.compiled(f"prediction/{number}", removed(network, channels, removal).eval())
-    clock = LayerLatency(LatencyPlace())
+    clock = LayerLatency(PLACE)
     predicted = [priced.total(widths, clock) for _, widths in chosen]
     clock.save()
     taken = bench.timed(files, rounds)

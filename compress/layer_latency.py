@@ -8,6 +8,7 @@ resizing, joining) goes by the elements that the layers put out, at the rate of 
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
@@ -17,12 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from baseline.errors import UserError
+from baseline.progress import console
 from compress.latency import Stopwatch, cpu_stopwatch, cuda_stopwatch
 from compress.machine import describe_machine
 from compress.pricing import Layer
 from compress.settings import LatencyPlace
 
 _WARMUP, _CALLS = 3, 15
+_OWN_SHARE = 0.7
+"""The least share of its processors' time that a timing must have had to be kept."""
+
 _MULTIPLES = {"cuda": 8, "AVX512": 16, "AVX2": 8, "DEFAULT": 4}
 """How many channels a device's kernels handle at once, by device or CPU capability."""
 
@@ -41,11 +46,13 @@ class LayerLatency:
             raise UserError("latency.device must be there to be timed; there is no CUDA device. Take device cpu.")
         self.place = place
         self._watch = stopwatch or (cuda_stopwatch if place.device == "cuda" else cpu_stopwatch)
-        described = describe_machine() | {"place": f"{place.device} {place.dtype} {place.threads}"}
+        self._threads = place.threads or torch.get_num_threads()
+        described = describe_machine() | {"threads": str(self._threads), "place": f"{place.device} {place.dtype}"}
         name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
         self._path = (folder or cache_folder()) / "layer-latency" / f"{name}.json"
         self._table: dict[str, float] = self._read()
         self.timed = 0
+        self._computing_s, self._waiting_s = 0.0, 0.0
 
     def __call__(self, layer: Layer, kept_in: int, kept_out: int) -> float:
         """Milliseconds of the layer at these widths, with what goes by its output's elements."""
@@ -58,7 +65,16 @@ class LayerLatency:
         return between + self._once(_key(layer, kept_in, kept_out), lambda: self._time(layer, kept_in, kept_out))
 
     def save(self) -> None:
-        """Keep what was timed for the next time: written beside and renamed, so that it is whole or not there."""
+        """Keep what was timed for the next time: written beside and renamed, so that it is whole or not there.
+
+        What was timed while other programs took the processors is used, but not kept.
+        """
+        if self.timed == 0:
+            return
+        if self.place.device == "cpu" and self._computing_s < _OWN_SHARE * self._waiting_s * self._threads:
+            told = f"the machine was busy: the times of {self.timed} layer shapes are used, but not kept"
+            console.print(told, highlight=False, style="yellow")
+            return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_suffix(f".{os.getpid()}.part")
         beside.write_text(json.dumps(self._read() | self._table, indent=0, sort_keys=True))
@@ -88,10 +104,13 @@ class LayerLatency:
     @torch.inference_mode()
     def _typical_ms(self, call: Callable[[], Tensor]) -> float:
         before = torch.get_num_threads()
-        torch.set_num_threads(self.place.threads or before)
+        torch.set_num_threads(self._threads)
+        computing, waiting = time.process_time(), time.perf_counter()
         try:
             times = [self._watch(call) for _ in range(_WARMUP + _CALLS)]
         finally:
+            self._computing_s += time.process_time() - computing
+            self._waiting_s += time.perf_counter() - waiting
             torch.set_num_threads(before)
         return quantiles(times[_WARMUP:], n=4)[0]
 
