@@ -33,6 +33,7 @@ from baseline.restorer import NetworkRestorer
 from baseline.settings import DataSettings
 from baseline.trainer import fit
 from compress.channels import Channels, removed
+from compress.cost import cost
 from compress.criteria import CRITERIA
 from compress.distill import distillation
 from compress.latency import LatencySettings, time_in_turn
