@@ -1,35 +1,82 @@
-import copy
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from baseline.artifact import Artifact, load
+from baseline.data.loader import Batch
 from baseline.errors import UserError
-from baseline.networks.zoo import build
 from baseline.restorer import outputs_of
-from compress.cost import count_macs
+from compress import layer_latency
+from compress.cost import cost, count_macs
 from compress.criteria import CRITERIA
-from compress.prune import prune_, rank_channels, remove_channels_, to_remove
-from compress.settings import PruneSettings
-from compress.verify import check_groups
+from compress.prune import PruneReport, apply_, plan, prune_, survey
+from compress.settings import PRUNING_TARGETS, PruneSettings
+from compress.widths import ALLOCATIONS
 
 Tiny = Callable[..., nn.Module]
 
+MODULE = """
+import torch
+from torch import nn
 
-class JoinsItsImage(nn.Module):
-    """Two traps: a concatenation that begins with the image, and an output that one channel would broadcast to."""
-
-    def __init__(self) -> None:
+class Network(nn.Module):
+    def __init__(self, channels):
         super().__init__()
-        self.features = nn.Conv2d(3, 8, 3, padding=1)
-        self.join = nn.Conv2d(11, 12, 1)
-        self.inner = nn.Conv2d(12, 12, 3, padding=1)
+        self.head = nn.Conv2d(3, channels, 3, padding=1)
+        self.norm = nn.BatchNorm2d(channels)
+        self.inner = nn.Conv2d(channels, channels, 3, padding=1)
+        self.own = nn.InstanceNorm2d(channels, affine=True)
+        self.beta = nn.Parameter(torch.rand(1, channels, 1, 1))
+        self.group = nn.GroupNorm(1, channels)
+        self.wide = nn.Conv2d(channels, 12, 1)
         self.out = nn.Conv2d(12, 3, 3, padding=1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        joined = self.join(torch.cat([image, self.features(image).relu()], dim=1))
-        return self.out(self.inner(joined.relu()).relu()) + image
+    def forward(self, image):
+        features = self.norm(self.head(image)).relu()
+        features = self.group(features + self.own(self.inner(features)) * self.beta)
+        return self.out(self.wide(features).relu()) + image
+
+class Free(Network):
+    def forward(self, image):
+        features = self.norm(self.head(image)).relu()
+        return self.out(self.wide(features + self.own(self.inner(features)) * self.beta).relu()) + image
+
+def normed(channels=8):
+    return Network(channels)
+
+def free(channels=8):
+    return Free(channels)
+"""
+
+
+def noisy(crops: list[Tensor]) -> list[Batch]:
+    """Two pairs of real crops of 32x32, blurred by noise."""
+    sharp = torch.cat(crops[:2])[..., :32, :32]
+    generator = torch.Generator().manual_seed(0)
+    return [Batch((sharp + 0.1 * torch.randn(sharp.shape, generator=generator)).clamp(0, 1), sharp)]
+
+
+@pytest.fixture
+def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "users_prune.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def state(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def unchanged(network: nn.Module, before: dict[str, Tensor]) -> bool:
+    """Whether the network has the same weights, bit for bit."""
+    now = network.state_dict()
+    return now.keys() == before.keys() and all(torch.equal(now[name], before[name]) for name in now)
 
 
 def counted(network: nn.Module) -> int:
@@ -63,53 +110,6 @@ def multiplied(network: nn.Module, side: int = 64) -> int:
     return total
 
 
-@pytest.mark.parametrize(
-    ("name", "blocks", "options"),
-    [
-        ("mimo-unet", 1, {}),
-        ("mimo-unet", 2, {}),
-        ("mimo-unet", 1, {"conv": "separable"}),
-        ("mimo-unet-attention", 1, {}),
-        ("mimo-unet-attention", 1, {"conv": "separable"}),
-        ("unet", 1, {}),
-    ],
-)
-def test_removing_channels_is_zeroing_them_in_every_group(name: str, blocks: int, options: dict[str, str]) -> None:
-    torch.manual_seed(0)
-    checks = check_groups(build(name, {"width": 8, "num_blocks": blocks} | options))
-    protected = {c.name: c.protected_because for c in checks if c.protected_because}
-    outputs = ["out"] if name == "unet" else ["out.0", "out.1", "out.2"]
-    assert protected == dict.fromkeys(outputs, "its channels are those of an output")
-    exact = [c for c in checks if c.name not in protected]
-    assert len(exact) > 10
-    assert all(c.relative_error is not None and c.relative_error < 1e-5 for c in exact)
-    # Each group was really made smaller in one copy: half of the channels were there to be removed.
-    assert all(c.channels >= 2 for c in exact)
-
-
-def test_what_is_not_exact_is_protected_with_a_reason() -> None:
-    torch.manual_seed(0)
-    checks = {c.name: c for c in check_groups(JoinsItsImage())}
-    assert set(checks) == {"features", "join", "inner", "out"}
-    assert checks["out"].protected_because == "its channels are those of an output"
-    for name in ("features", "join", "inner"):
-        error = checks[name].relative_error
-        assert checks[name].protected_because or (error is not None and error < 1e-5)
-    assert "removing its channels is not zeroing them: outputs differ by" in str(checks["features"].protected_because)
-    assert checks["inner"].protected_because is None
-
-
-def test_a_network_with_traps_is_pruned_around_them() -> None:
-    torch.manual_seed(0)
-    network = JoinsItsImage()
-    report = prune_(network, PruneSettings(ratio=0.5))
-    assert set(report.protected) == {"features", "out"}
-    assert (network.features.out_channels, network.join.in_channels) == (8, 11)
-    assert (network.join.out_channels, network.inner.out_channels, network.out.out_channels) == (6, 6, 3)
-    assert {w.name: (w.before, w.after) for w in report.widths} == {"join": (12, 6), "inner": (12, 6)}
-    assert report.largest_relative_error < 1e-5
-
-
 @pytest.mark.parametrize("cut", [0.3, 0.5])
 @pytest.mark.parametrize("what", ["params_cut", "macs_cut"])
 @pytest.mark.parametrize("conv", ["plain", "separable"])
@@ -134,35 +134,41 @@ def test_a_ratio_is_of_the_channels_of_every_group(tiny: Tiny) -> None:
     assert report.achieved["ratio"] == pytest.approx(0.25, abs=0.02)
 
 
-def test_shares_are_rounded_to_the_nearest_and_one_channel_stays() -> None:
-    ranked = {"a": [3, 1, 0, 2], "b": [0, 1, 2, 3, 4, 5, 6], "c": [1, 0]}
-    assert to_remove(ranked, 0.3) == {"a": [3], "b": [0, 1], "c": [1]}
-    assert to_remove(ranked, 1.0) == {"a": [3, 1, 0], "b": [0, 1, 2, 3, 4, 5], "c": [1]}
-
-
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_every_criterion_prunes(tiny: Tiny, criterion: str) -> None:
+def test_every_criterion_prunes(tiny: Tiny, crops: list[Tensor], criterion: str) -> None:
     network = tiny()
-    assert prune_(network, PruneSettings(ratio=0.3, criterion=criterion)).criterion == criterion
+    report = prune_(network, PruneSettings(ratio=0.3, criterion=criterion), noisy(crops))
+    assert report.criterion == criterion
     assert counted(network) < 0.7 * counted(tiny())
     assert outputs_of(network, torch.rand(1, 3, 16, 16))[-1].isfinite().all()
 
 
-@pytest.mark.parametrize("criterion", ["l1", "l2"])
-def test_magnitude_removes_the_channels_that_do_nothing(tiny: Tiny, criterion: str) -> None:
-    network = tiny()
+@pytest.mark.parametrize("widths", ALLOCATIONS)
+def test_every_allocation_reaches_the_cut_in_whole_multiples(tiny: Tiny, crops: list[Tensor], widths: str) -> None:
+    network = tiny(width=16)
+    settings = PruneSettings(params_cut=0.4, criterion="taylor", widths=widths, multiple=2)
+    report = prune_(network, settings, noisy(crops))
+    assert 1 - counted(network) / counted(tiny(width=16)) == pytest.approx(0.4, abs=0.03)
+    assert (report.allocation, report.multiple) == (widths, 2)
+    assert all(w.after == w.before if w.before < 2 else w.after % 2 == 0 for w in report.widths)
+    assert (report.sensitivity is not None) == (widths == "sensitivity")
+
+
+def test_the_least_important_channels_go(tiny: Tiny) -> None:
+    network, dead = tiny(), [3, 7, 12]
     block = network.decoder[1][0]
-    dead = [3, 7, 12]
     with torch.no_grad():
         for tensor in (block.conv1.weight, block.conv1.bias, block.conv2.weight.transpose(0, 1)):
             tensor[dead] = 0
-    ranked = rank_channels(network, {"decoder.1.0.conv1"}, criterion)["decoder.1.0.conv1"]
-    assert sorted(ranked[:3]) == dead
-    pruned = copy.deepcopy(network)
-    remove_channels_(pruned, {"decoder.1.0.conv1": ranked[:3]})
-    assert pruned.decoder[1][0].conv1.out_channels == 13
-    image = torch.rand(1, 3, 16, 16)
-    torch.testing.assert_close(pruned(image)[-1], network(image)[-1], atol=1e-6, rtol=0)
+    surveyed = survey(network, PruneSettings(ratio=0.2), [])
+    group = "decoder.1.0.conv1"
+    assert sorted(surveyed.ranked()[group][:3]) == dead
+    assert sorted(surveyed.removal(surveyed.unpruned | {group: 13})[group]) == dead
+    alive = block.conv1.bias.detach()[[i for i in range(16) if i not in dead]]
+    settings = PruneSettings(ratio=0.2)  # of 16, three
+    report = apply_(network, plan(surveyed, settings), settings)
+    assert torch.equal(block.conv1.bias, alive)
+    assert (group, 16, 12.8, 13) in [(w.name, w.before, w.asked, w.after) for w in report.widths]
 
 
 def test_random_pruning_follows_its_seed(tiny: Tiny) -> None:
@@ -178,23 +184,122 @@ def test_random_pruning_follows_its_seed(tiny: Tiny) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"params_cut": 0.999}, "params_cut must be at most 0.9"),
-        ({"macs_cut": 0.9999}, "macs_cut must be at most 0.9"),
+        ({"params_cut": 0.999}, "the cut must be at most 0.9"),
+        ({"macs_cut": 0.9999}, "the cut must be at most 0.9"),
+        ({"ratio": 0.9, "multiple": 64}, "pruning must remove at least one channel; ratio 0.9 removes none."),
         ({"ratio": 0.001}, "pruning must remove at least one channel; ratio 0.001 removes none. Ask for more."),
     ],
 )
-def test_what_cannot_be_reached_is_refused(tiny: Tiny, asked: dict[str, float], said: str) -> None:
+def test_what_cannot_be_reached_is_refused(tiny: Tiny, asked: dict[str, Any], said: str) -> None:
     network = tiny()
-    before = counted(network)
+    before = state(network)
     with pytest.raises(UserError) as error:
         prune_(network, PruneSettings(**asked))
     assert str(error.value).startswith(said)
-    assert counted(network) == before
+    assert unchanged(network, before)
 
 
-def test_a_network_without_channels_to_remove_is_refused() -> None:
-    with pytest.raises(UserError, match="the network must have channels that can be removed exactly; it has none"):
-        prune_(nn.Conv2d(3, 3, 3, padding=1), PruneSettings(ratio=0.5))
+def test_what_looks_at_crops_must_be_given_some(tiny: Tiny) -> None:
+    for looks in ({"criterion": "taylor"}, {"criterion": "fisher"}, {"widths": "sensitivity"}):
+        settings = PruneSettings(ratio=0.3, **looks)
+        assert settings.looks_at_crops
+        with pytest.raises(ValueError, match="looks at training crops, and got none"):
+            prune_(tiny(), settings)
+    assert not PruneSettings(ratio=0.3, widths="global").looks_at_crops
+
+
+def test_groups_that_are_not_exact_together_are_not_removed(users_module: None) -> None:
+    network = Artifact.new("users_prune:normed", {}, seed=0).network
+    settings = PruneSettings(ratio=0.5)
+    surveyed = survey(network, settings, [])
+    # A check that let a group pass that it should have protected.
+    (wrong,) = [check for check in surveyed.checks if check.name not in ("out", "wide")]
+    fooled = replace(
+        surveyed,
+        checks=[replace(wrong, protected_because=None)],
+        importances={wrong.name: torch.arange(float(wrong.channels))},
+    )
+    before = state(network)
+    with pytest.raises(RuntimeError, match="groups that are exact one by one are not exact together: outputs differ"):
+        apply_(network, plan(fooled, settings), settings)
+    assert unchanged(network, before)
+
+
+def test_the_report_says_what_was_left_alone_and_how_exact_the_rest_is(users_module: None) -> None:
+    network = Artifact.new("users_prune:normed", {}, seed=0).network
+    whole = cost(network)
+    report = prune_(network, PruneSettings(ratio=0.5))
+    assert [(w.name, w.before, w.after) for w in report.widths] == [("wide", 12, 6)]
+    assert len(report.protected) == 2
+    assert report.protected["out"] == "its channels are those of an output"
+    # Of what is removed, not of what is protected because it is not exact.
+    assert report.largest_relative_error < 1e-5
+    left = cost(network)
+    assert report.achieved["params_cut"] == pytest.approx(1 - left.params / whole.params)
+    assert report.achieved["macs_cut"] == pytest.approx(1 - left.macs / whole.macs)
+    assert PruneReport.from_json(json.loads(json.dumps(report.as_json()))) == report
+
+
+def test_what_is_predicted_is_what_comes_out(tiny: Tiny) -> None:
+    network = tiny(conv="separable")
+    report = prune_(network, PruneSettings(macs_cut=0.4, widths="global"))
+    left = cost(network)
+    assert report.predicted == pytest.approx({"params": left.params, "macs": left.macs})
+
+
+def test_a_latency_is_cut_by_the_table_in_multiples_that_the_device_likes(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A machine on which a layer takes a millisecond for each channel that it puts out.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+    monkeypatch.setattr(layer_latency, "cpu_stopwatch", lambda call: float(call().shape[1]))
+    network = tiny(width=16)
+
+    def milliseconds() -> int:
+        layers = {name: m for name, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+        return sum(m.out_channels for name, m in layers.items() if name not in ("out.0", "out.1"))
+
+    before = milliseconds()
+    settings = PruneSettings(latency_cut=0.3, latency={"size": (32, 32)})
+    assert settings.depends_on_machine
+    report = prune_(network, settings)
+    assert report.multiple == 4
+    assert report.predicted["unpruned_latency_ms"] == pytest.approx(before, rel=0.02)
+    assert report.predicted["latency_ms"] == pytest.approx(milliseconds(), rel=0.02)
+    assert milliseconds() / before == pytest.approx(0.7, abs=0.05)
+    assert [path.parent.name for path in tmp_path.rglob("*.json")] == ["layer-latency"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments"),
+    [
+        ("mimo-unet", {"width": 8, "num_blocks": 1, "conv": "separable"}),
+        ("unet", {"width": 8, "num_blocks": 1}),
+        ("users_prune:normed", {"channels": 6}),
+        ("users_prune:free", {"channels": 16}),
+    ],
+)
+def test_a_network_pruned_twice_is_loaded_as_it_was_saved(
+    architecture: str, arguments: dict[str, Any], users_module: None, tmp_path: Path
+) -> None:
+    artifact = Artifact.new(architecture, arguments, seed=1)
+    for layer in artifact.network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.running_mean)
+            torch.nn.init.uniform_(layer.running_var, 0.5, 1.5)
+    sizes = [sum(p.numel() for p in artifact.network.parameters())]
+    for time in ("once", "twice"):
+        prune_(artifact.network, PruneSettings(ratio=0.3))
+        artifact.save(tmp_path / time)
+        loaded = load(tmp_path / time)
+        image = torch.rand(1, 3, 32, 48)
+        with torch.no_grad():
+            pairs = zip(outputs_of(loaded.network, image), outputs_of(artifact.network, image), strict=True)
+        assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+        artifact = loaded
+        sizes.append(sum(p.numel() for p in artifact.network.parameters()))
+    assert sizes[0] > sizes[1] > sizes[2]
 
 
 def test_an_unknown_criterion_is_answered_with_the_nearest() -> None:
@@ -204,7 +309,26 @@ def test_an_unknown_criterion_is_answered_with_the_nearest() -> None:
     assert str(error.value) == f"no pruning criterion 'fpmg'. Did you mean 'fpgm'? Known: {known}."
 
 
-@pytest.mark.parametrize("given", [{}, {"ratio": 0.3, "params_cut": 0.3}, {"ratio": 1.0}, {"macs_cut": 0.0}])
-def test_exactly_one_share_is_asked_for(given: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"exactly one of ratio, params_cut, macs_cut|must lie between 0 and 1"):
-        PruneSettings(**given)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "exactly one of ratio, params_cut, macs_cut, latency_cut must be set; got none"),
+        (
+            {"ratio": 0.3, "latency_cut": 0.3},
+            "exactly one of ratio, params_cut, macs_cut, latency_cut must be set; got ratio, latency_cut",
+        ),
+        ({"ratio": 1.0}, "must lie between 0 and 1, such as 0.3; got 1.0"),
+        ({"macs_cut": 0}, "must lie between 0 and 1, such as 0.3; got 0"),
+    ],
+)
+def test_exactly_one_share_is_asked_for(given: dict[str, float], said: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        PruneSettings.model_validate(given)
+    assert [told["msg"] for told in error.value.errors()] == [f"Value error, {said}"]
+
+
+@pytest.mark.parametrize("name", PRUNING_TARGETS)
+def test_the_target_is_the_one_that_is_set(name: str) -> None:
+    settings = PruneSettings.model_validate({name: 0.25})
+    assert settings.target == (name, 0.25)
+    assert settings.depends_on_machine == (name == "latency_cut")
