@@ -1,20 +1,19 @@
 """The report as one HTML page that needs no network: summary, table, plot, pictures and each variant's details."""
 
 import base64
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from baseline.measurement import Direction
-from reports.figures import sparkline, tradeoff_html
+from reports.figures import tradeoff_html
 from reports.record import PictureRow, Report
-from reports.table import DASH, Cell, Column, Row, Table, best_rows, holds, latency_columns, tabulate
+from reports.sensitivity import drawn_once
+from reports.table import Cell, Column, Row, Table, best_rows, holds, latency_columns, tabulate
+from reports.template import render
 
 
 @dataclass(frozen=True)
@@ -37,31 +36,13 @@ class Picture:
     source: str
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One term of a training's curve."""
-
-    term: str
-    first: float
-    last: float
-    line: Markup
-
-
 def html_page(report: Report, pictures_folder: Path) -> str:
     """The page of a report; pictures are read from `pictures_folder/PICTURE/COLUMN.webp` and embedded."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "curves": _curves}
-    environment.tests["scalar"] = _is_scalar
     table = tabulate(report)
-    plot = tradeoff_html(report)
+    plot, sensitivities = tradeoff_html(report), drawn_once(report)
     best = {(id(row), column.key) for column in table.columns for row in _marked(table, column)}
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         run=report.run,
         entries=[report.teacher, *report.variants],
         table=table,
@@ -71,7 +52,8 @@ def html_page(report: Report, pictures_folder: Path) -> str:
         cards=_cards(report, table),
         sentences=summary(report),
         plot=Markup(plot),
-        plotlyjs=Markup(get_plotlyjs()) if plot else "",
+        sensitivities=sensitivities,
+        plotlyjs=Markup(get_plotlyjs()) if plot or sensitivities else "",
         grids=[(name, _grid(report, name, pictures_folder)) for name in report.run.sample_pictures],
     )
 
@@ -150,29 +132,3 @@ def _picture(label: str, column: str, scores: Sequence[PictureRow], name: str, f
     path = folder / name / f"{column}.webp"
     source = f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.is_file() else ""
     return Picture(label, note, source)
-
-
-def _curves(points: Sequence[dict[str, float]]) -> list[Curve]:
-    """The terms of a training's curve (a dict for each logged step), as far as they can be drawn."""
-    terms: dict[str, list[float]] = {}
-    for point in points:
-        for term, value in point.items():
-            if term != "step":
-                terms.setdefault(term, []).append(value)
-    drawn = [(term, values, sparkline(values)) for term, values in terms.items()]
-    return [Curve(term, values[0], values[-1], Markup(line)) for term, values, line in drawn if line]
-
-
-def _number(value: Any) -> str:
-    """A scalar as people read it: four digits of a float, thousands apart, yes and no."""
-    if value is None:
-        return DASH
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float) and 10_000 <= abs(value) < math.inf:
-        return f"{value:,.0f}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _is_scalar(value: Any) -> bool:
-    return not isinstance(value, dict | list)

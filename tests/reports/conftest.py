@@ -1,5 +1,7 @@
 """A run of seven variants as it could have been; the tests' expected values are computed by hand from these numbers."""
 
+from typing import Any
+
 import pytest
 
 from baseline.measurement import METRICS, Measurement
@@ -147,3 +149,45 @@ def report(teacher: Variant, variants: list[Variant]) -> Report:
         sample_pictures=list(PICTURES),
     )
     return Report(run=run, teacher=teacher, variants=variants)
+
+
+@pytest.fixture
+def curves() -> dict[str, Any]:
+    """Eight groups at three shares. On the scale, -0.05, 0.45 and 4.95 dB are -log10(2), 1 and 2."""
+    at_half = {"head": 0.45, "body.0": 0.2, "body.1": 4.95, "body.2": 0.3, "body.3": 0.1, "body.4": -0.05}
+    at_half |= {"body.5": 0.25, "tail": 0.01}
+    return {
+        "criterion": "taylor",
+        "crops": 12,
+        "crop": 96,
+        "psnr_db": 29.876,
+        "groups": {
+            name: [
+                {"ratio": 0.25, "psnr_loss_db": loss / 2, "output_change": 1e-5},
+                {"ratio": 0.5, "psnr_loss_db": loss, "output_change": 2e-5},
+                {"ratio": 0.9, "psnr_loss_db": 1.0, "output_change": 4e-5},
+            ]
+            for name, loss in at_half.items()
+        },
+        "protected": {"out.0": "its channels are those of an output", "out.1": "its channels are those of an output"},
+    }
+
+
+@pytest.fixture
+def prune_details(curves: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "asked": {"latency_cut": 0.3},
+        "achieved": {"ratio": 0.31, "params_cut": 0.42, "macs_cut": 0.356},
+        "criterion": "taylor",
+        "allocation": "sensitivity",
+        "multiple": 8,
+        "widths": [
+            {"name": "head", "before": 64, "asked": 45.5, "after": 48},
+            {"name": "tail", "before": 32, "asked": 32.0, "after": 32},
+        ],
+        "protected": curves["protected"],
+        "largest_relative_error": 3e-13,
+        "predicted": {"params": 580_000, "macs": 5.2e9, "latency_ms": 140.0, "unpruned_latency_ms": 200.0},
+        "measured": {"latency_ms": 150.0, "unpruned_latency_ms": 200.0},
+        "sensitivity": curves,
+    }

@@ -1,6 +1,7 @@
 import base64
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,3 +144,87 @@ def test_a_report_without_latencies_pictures_and_gates_is_a_page(report: Report,
 def test_a_report_of_a_teacher_alone_is_a_page(report: Report, tmp_path: Path) -> None:
     report.variants = []
     assert 'scope="row">photos' in page(report, tmp_path)
+
+
+def test_pruning_says_what_was_asked_and_what_came_of_it(
+    report: Report, pictures: Path, prune_details: dict[str, Any]
+) -> None:
+    report.variants[0].details = [prune_details | {"seconds_taken": 7}]
+    text = page(report, pictures)
+    assert (
+        "Asked for 30.0% less latency; got 25.0% less latency (measured), 42.0% fewer parameters, 35.6% fewer MACs "
+        "and 31.0% fewer prunable channels." in text
+    )
+    assert "<dt>latency, predicted</dt><dd>200 → 140 ms (-30.0%)" in text
+    assert "<dt>latency, measured</dt><dd>200 → 150 ms (-25.0%)" in text
+    assert "sensitivity, rounded to multiples of 8" in text
+    assert "0.58 M parameters, 5.20 G MACs" in text
+    assert re.search(r'out\.0, out\.1 <span class="quiet">its channels are those of an output', text)
+    assert re.search(r"<dt>seconds_taken</dt><dd>\s*7", text)
+
+
+def test_a_cut_that_went_the_wrong_way_is_said_so(
+    report: Report, pictures: Path, prune_details: dict[str, Any]
+) -> None:
+    report.variants[0].details = [prune_details | {"measured": {"latency_ms": 210.0, "unpruned_latency_ms": 200.0}}]
+    assert "got 5.0% more latency (measured)" in page(report, pictures)
+
+
+def test_widths_are_a_table_with_what_rounding_changed(
+    report: Report, pictures: Path, prune_details: dict[str, Any]
+) -> None:
+    report.variants[0].details = [prune_details]
+    text = page(report, pictures)
+    cells = re.findall(
+        r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td><td.*?>(.*?)</td><td>(.*?)<.*?width: (.*?)%", text
+    )
+    assert cells == [("head", "64 → 48", "45.5", "75%", "75.0"), ("tail", "32 → 32", "", "100%", "100.0")]
+    assert "layers:" not in text
+    prune_details["widths"] *= 7
+    assert "<summary>14 layers: 672 → 560 channels</summary>" in page(report, pictures)
+
+
+def test_equal_sensitivity_is_drawn_once_and_names_its_users(
+    report: Report, pictures: Path, prune_details: dict[str, Any], curves: dict[str, Any]
+) -> None:
+    for variant in report.variants[:2]:
+        variant.details = [prune_details, {}]
+    text = html_page(report, pictures)
+    assert "Used to prune pruned-30, pruned-50. " in text
+    assert text.count('id="sensitivity-1-map"') == 1
+    assert "sensitivity-2" not in text
+    report.variants[3].details = [prune_details | {"sensitivity": curves | {"criterion": "l1"}}]
+    text = html_page(report, pictures)
+    assert re.findall(r"<h3>Curves \d</h3>\s*<p>Used to prune (.*?)\. ", text) == ["pruned-30, pruned-50", "fp16"]
+    assert text.count('id="sensitivity-2-map"') == text.count("plotly.js v") == 1
+
+
+def test_a_report_without_sensitivity_has_no_such_section(
+    report: Report, pictures: Path, prune_details: dict[str, Any]
+) -> None:
+    del prune_details["sensitivity"]
+    report.variants[0].details = [prune_details]
+    text = page(report, pictures)
+    assert "<h2>Sensitivity" not in text
+    assert "<dt>sensitivity" not in text
+
+
+def test_sensitivity_brings_plotly_where_there_is_no_other_plot(
+    report: Report, tmp_path: Path, prune_details: dict[str, Any]
+) -> None:
+    report.variants[0].details = [prune_details]
+    for variant in (report.teacher, *report.variants):
+        variant.metrics = {}
+    text = html_page(report, tmp_path)
+    assert "<h2>Trade-off" not in text
+    assert text.count("plotly.js v") == 1
+
+
+def test_hostile_names_of_layers_are_escaped(report: Report, pictures: Path, prune_details: dict[str, Any]) -> None:
+    prune_details["widths"][0]["name"] = "<img src=w>"
+    prune_details["protected"] = {"<img src=p>": "<img src=r>"}
+    prune_details["criterion"] = prune_details["allocation"] = "<img src=c>"
+    report.variants[0].details = [prune_details]
+    text = page(report, pictures)
+    assert "<img src=" not in text.replace('<img src="data:', "")
+    assert {part for part in "wprc" if f"&lt;img src={part}&gt;" in text} == set("wprc")
