@@ -1,6 +1,8 @@
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,9 +16,21 @@ from compress.layer_latency import LayerLatency, liked_multiple
 from compress.pricing import PricedNetwork
 from compress.settings import LatencyPlace, PruneSettings
 
-PLACE = LatencyPlace(size=(32, 32))
+PLACE = LatencyPlace(size=(32, 32), threads=1)
 ELEMENT = 2.0 / (16 * 256 * 256)
 """Milliseconds an element if the addition of 16x256x256 takes 2."""
+
+
+def share_of_processors(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    """Clocks by which timing gets this share of one processor."""
+    computed, waited = itertools.count(), itertools.count()
+    clocks = SimpleNamespace(process_time=lambda: share * next(computed), perf_counter=lambda: float(next(waited)))
+    monkeypatch.setattr(layer_latency, "time", clocks)
+
+
+@pytest.fixture(autouse=True)
+def idle_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    share_of_processors(monkeypatch, 1.0)
 
 
 class Watch:
@@ -67,9 +81,27 @@ def test_the_table_is_kept_for_the_next_time(tmp_path: Path) -> None:
     second = LayerLatency(PLACE, tmp_path, lambda call: pytest.fail("timed again"))
     assert network.total({}, second) == total
     assert second.timed == 0
-    other = LayerLatency(PLACE.model_copy(update={"threads": 1}), tmp_path, Watch())
+    other = LayerLatency(PLACE.model_copy(update={"threads": 2}), tmp_path, Watch())
     network.total({}, other)
     assert other.timed == 4
+
+
+@pytest.mark.parametrize(("threads", "share", "kept"), [(1, 0.71, True), (1, 0.69, False), (2, 1.0, False)])
+def test_what_a_busy_machine_took_is_used_but_not_kept(
+    threads: int,
+    share: float,
+    kept: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    share_of_processors(monkeypatch, share)
+    clock = LayerLatency(PLACE.model_copy(update={"threads": threads}), tmp_path, Watch())
+    assert alike().total({}, clock) > 8
+    clock.save()
+    assert len(list(tmp_path.rglob("*.json"))) == kept
+    said = "the machine was busy: the times of 4 layer shapes are used, but not kept"
+    assert (said in capsys.readouterr().err.replace("\n", " ")) != kept
 
 
 def test_what_two_programs_timed_is_kept_together(tmp_path: Path) -> None:
