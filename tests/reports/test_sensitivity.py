@@ -44,11 +44,12 @@ def test_colour_grows_by_the_logarithm_and_gains_are_blue(curves: dict[str, Any]
     rows = dict(zip(curves["groups"], heat_map["z"], strict=True))
     assert [rows[name][1] for name in ("head", "body.1", "body.4")] == pytest.approx([1.0, 2.0, -math.log10(2)])
     assert (heat_map["zmin"], heat_map["zmax"]) == pytest.approx((-math.log10(2), 2.0))
-    (red, _, blue, _), (hot_red, _, hot_blue, _) = (
-        [float(part) for part in re.findall(r"[\d.]+", heat_map["colorscale"][end][1])] for end in (0, -1)
-    )
+    stops = [[float(part) for part in re.findall(r"[\d.]+", color)] for _, color in heat_map["colorscale"]]
+    (red, _, blue, _), (hot_red, _, hot_blue, hot_opacity) = stops[0], stops[-1]
     assert blue > red
     assert hot_red > hot_blue
+    nothing = min(heat_map["colorscale"], key=lambda stop: abs(-math.log10(2) + stop[0] * math.log10(200)))
+    assert stops[heat_map["colorscale"].index(nothing)][3] < 0.05 < 0.5 < hot_opacity
 
 
 def test_every_group_has_a_curve_from_nothing_removed(curves: dict[str, Any]) -> None:
@@ -67,11 +68,18 @@ def test_the_extreme_groups_are_coloured_and_named_and_the_others_grey(curves: d
     assert len(set(labels.values())) == 6
 
 
-def test_labels_of_equal_ends_are_apart(curves: dict[str, Any]) -> None:
-    labels = plots(curves)[1][1]["annotations"]
-    assert len({label["y"] for label in labels}) == 1
-    shifts = sorted(label["yshift"] for label in labels)
-    assert all(high - low >= 14.9 for low, high in pairwise(shifts))
+@pytest.mark.parametrize("end_db", [-3.0, 1.0, 9.0])
+def test_labels_of_equal_ends_are_apart_and_inside(curves: dict[str, Any], end_db: float) -> None:
+    for points in curves["groups"].values():
+        points[2]["psnr_loss_db"] = end_db
+    layout = plots(curves)[1][1]
+    low, high = layout["yaxis"]["range"]
+    height = layout["height"] - layout["margin"]["t"] - layout["margin"]["b"]
+    places = sorted((label["y"] - low) / (high - low) * height + label["yshift"] for label in layout["annotations"])
+    assert len({label["y"] for label in layout["annotations"]}) == 1
+    assert all(above - below >= 14.8 for below, above in pairwise(places))
+    assert places[0] >= 7
+    assert places[-1] <= height - 7
 
 
 def test_a_network_that_broke_has_a_dash_and_no_colour(curves: dict[str, Any]) -> None:
