@@ -135,7 +135,7 @@ class Channels:
                     yield name, tensor, dim, own.to(tensor.device)
 
     def _find(self) -> dict[str, ChannelGroup]:
-        """Every group of output channels, whole. Each root is tried by itself, so that one that fails is only one."""
+        """Every group of output channels, whole, in the network's order. A root that fails is only one that fails."""
         found: dict[str, ChannelGroup] = {}
         covered: set[str] = set()
         for layer in [module for module in self._graph.module2node if isinstance(module, ROOT_LAYERS)]:
@@ -144,7 +144,8 @@ class Channels:
                 continue
             found[name] = self._group(name, layer)
             covered |= {member.layer for member in found[name].producers()}
-        return found
+        order = list(self._names.values())
+        return dict(sorted(found.items(), key=lambda entry: order.index(entry[0])))
 
     def _group(self, name: str, layer: nn.Module) -> ChannelGroup:
         pruner = self._graph.get_pruner_of_module(layer)
