@@ -8,7 +8,17 @@ from torch import nn
 ChannelPlan = dict[str, dict[str, Any]]
 """Changed layer -> {"attributes": {"in_channels": 11, ...}, "shapes": {"weight": [16, 11, 3, 3], ...}}."""
 
-_WIDTHS = ("in_channels", "out_channels", "groups", "in_features", "out_features", "num_features")
+_WIDTHS = (
+    "in_channels",
+    "out_channels",
+    "groups",
+    "in_features",
+    "out_features",
+    "num_features",
+    "num_channels",
+    "num_parameters",
+)
+"""The attributes by which layers state their widths."""
 
 
 def channel_plan(network: nn.Module, unpruned: nn.Module) -> ChannelPlan:

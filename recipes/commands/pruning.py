@@ -73,9 +73,8 @@ def sensitivity(
     from compress.settings import PruneSettings
 
     settings = parse(PruneSettings, {"ratio": 0.5, "criterion": criterion, **crops}, "sensitivity")
-    from reports.sensitivity import sensitivity_table
-
     from recipes.pruning import sensitivity_to
+    from reports.sensitivity import sensitivity_table
 
     curves = sensitivity_to(out, network, settings, chosen).as_json()
     if as_json:
@@ -122,4 +121,4 @@ def prune(network: str, data: str, root: Path | None, out: Path | None, dry_run:
         show_plan(console, plan_named(network, settings, chosen))
         return
     show_report(console, prune_to(out, network, settings, chosen))
-    click.echo(f"wrote {out}; fine-tune it: lightsharp train --from {out} --out OTHER")
+    click.echo(f"wrote {out}; fine-tune it: lightsharp train --from {out} --steps 300 --set lr=4e-4 --out OTHER")
