@@ -9,6 +9,7 @@ Trainings and compiled files are kept in --work and go on where they were killed
 """
 
 import copy
+import itertools
 import json
 import os
 import random
@@ -232,31 +233,31 @@ def half_macs(work: Path, seeds: int, steps: int, only_seed: int | None) -> None
 @seeds_option
 @click.option("--steps", default=60)
 @click.option("--rounds", default=15)
-@click.option("--only-seed", type=int, help="Do this one's trainings and files, and no table.")
-@click.option("--only-plans", is_flag=True, help="Choose the widths, which times layers on an idle machine.")
-def latency(work: Path, seeds: int, steps: int, rounds: int, only_seed: int | None, only_plans: bool) -> None:
-    """PSNR against measured latency: four uniform ratios and four latency targets, a curve each for every seed."""
+@click.option("--only", type=click.Choice(["plans", "uniform", "latency-aware"]), help="Do this work, and no table.")
+def latency(work: Path, seeds: int, steps: int, rounds: int, only: str | None) -> None:
+    """PSNR against measured latency: four uniform ratios and four latency targets, a curve each for every seed.
+
+    Choosing the widths for a latency times layers: do it with --only plans on an idle machine before the trainings.
+    """
     load_before = os.getloadavg()[0]
     bench = Bench(work)
     asked = [("uniform", {"ratio": r}) for r in UNIFORM_RATIOS]
     asked += [("latency-aware", {"latency_cut": c}) for c in LATENCY_CUTS]
     rows: list[Row] = []
     files = {"teacher": bench.compiled("latency/teacher", bench.teacher.network)}
-    for seed in range(seeds) if only_seed is None else [only_seed]:
-        for kind, target in asked:
-            by = "uniform" if kind == "uniform" else "sensitivity"
-            settings = PruneSettings(**target, criterion="fisher", widths=by, seed=seed, latency=PLACE)
-            name = f"latency/{kind}-{next(iter(target.values()))}-{seed}"
-            if only_plans:
-                bench.pruned_once(name, settings)
-                continue
-            tuned = bench.fine_tuned(name, settings, training_settings(steps, seed))
-            files[name] = bench.compiled(name, tuned.network)
-            psnr_db = bench.psnr_db(tuned.network)
-            rows.append(
-                {"kind": kind, "seed": seed, **target, "file": name, "psnr_db": psnr_db, **bench.cuts(tuned.network)}
-            )
-    if only_seed is not None or only_plans:
+    for seed, (kind, target) in itertools.product(range(seeds), asked):
+        if only in ("uniform", "latency-aware") and only != kind:
+            continue
+        by = "uniform" if kind == "uniform" else "sensitivity"
+        settings = PruneSettings(**target, criterion="fisher", widths=by, seed=seed, latency=PLACE)
+        name = f"latency/{kind}-{next(iter(target.values()))}-{seed}"
+        bench.pruned_once(name, settings)
+        if only != "plans":
+            tuned = bench.fine_tuned(name, settings, training_settings(steps, seed)).network
+            files[name] = bench.compiled(name, tuned)
+            row = {"kind": kind, "seed": seed, **target, "file": name, "psnr_db": bench.psnr_db(tuned)}
+            rows.append(row | bench.cuts(tuned))
+    if only is not None:
         return
     taken = bench.timed(files, rounds)
     for row in rows:
