@@ -140,6 +140,16 @@ def test_the_lower_quarter_counts_and_warming_up_does_not(tmp_path: Path) -> Non
     assert network.total({}, clock) == pytest.approx(4.0)
 
 
+def test_a_depthwise_layer_is_another_shape(tmp_path: Path) -> None:
+    full, depthwise = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1, groups=8)
+    network, clock = (
+        priced(nn.Conv2d(3, 8, 1), full, depthwise, nn.Conv2d(8, 3, 1)),
+        LayerLatency(PLACE, tmp_path, Watch()),
+    )
+    network.total({}, clock)
+    assert clock.timed == 1 + 4
+
+
 @pytest.mark.parametrize(
     ("layer", "kept", "shape"),
     [

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import Tensor, nn
 
 from baseline.networks.zoo import build
 from compress.channels import Channels, removed
@@ -30,6 +31,22 @@ def test_the_predicted_cost_is_that_of_the_pruned_network(name: str, options: di
         counted = cost(removed(network, channels, removal), (32, 48))
         assert priced.total(kept, params_price) == pytest.approx(counted.params, abs=1e-6)
         assert priced.total(kept, macs_price) + priced.macs_elsewhere == pytest.approx(counted.macs, rel=1e-12)
+
+
+def test_channels_that_come_in_twice_are_priced_twice() -> None:
+    class Doubles(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.out = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(16, 3, 3, padding=1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            features = self.head(image)
+            return self.out(torch.cat([features.relu(), features.tanh()], dim=1))
+
+    network = Doubles()
+    priced = PricedNetwork(network, Channels(network), (32, 48))
+    # 5 of 8 channels from 3 of the image by 3x3, and 10 of 16 to 3.
+    assert priced.total({"head": 5}, params_price) == 5 * (27 + 1) + 10 * 27 + 3
 
 
 def test_a_layer_is_priced_by_both_of_its_sides() -> None:

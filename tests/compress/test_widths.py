@@ -30,16 +30,18 @@ class Stairs:
 
 
 class Product(Stairs):
-    """Two groups that are the two sides of one layer."""
+    """Two groups, `a` and `b`, that are the two sides of one layer; others have their own."""
 
     def around(self, group: str, widths: Mapping[str, int]) -> float:
+        if group not in ("a", "b"):
+            return super().around(group, widths)
         return float(widths.get("a", self._unpruned["a"]) * widths.get("b", self._unpruned["b"]))
 
     def total(self, widths: Mapping[str, int]) -> float:
-        return self.around("a", widths)
+        return sum(self.around(group, widths) for group in self._unpruned if group != "b")
 
     def neighbours(self, group: str) -> set[str]:
-        return {"a", "b"}
+        return {"a", "b"} if group in ("a", "b") else {group}
 
 
 def curves(**groups: Curve) -> Sensitivity:
@@ -145,7 +147,17 @@ def test_sensitivity_shares_a_cut_where_the_loss_grows() -> None:
 
 
 def test_sensitivity_prices_a_step_anew_when_its_neighbour_has_changed() -> None:
-    # One layer of a x b: what a channel of a saves is as many products as b is wide.
+    # A layer of a x b, and c at 4 a channel. Error a unit saved: a 1/64, b 2/64, c 2/32. With only 2 of a left, a channel
+    # of b saves 2 instead of 8, so that c is the better one then.
+    unpruned = {"a": 8, "b": 8, "c": 8}
+    known = curves(a=straight(1.0), b=straight(2.0), c=straight(2.0))
+    budget = Product(unpruned, {"c": 4.0})
+    chosen = ALLOCATIONS["sensitivity"].choose(task(unpruned, budget, 2 * 8 + 2 * 4.0, curves=known, floor=0.25))
+    assert chosen.widths == {"a": 2, "b": 8, "c": 2}
+
+
+def test_the_last_step_ends_nearest_to_the_target() -> None:
+    # With 2 of a left, 6 of b use 12 exactly; all lengths of the step save equally much for what they lose.
     unpruned = {"a": 8, "b": 8}
     known = curves(a=straight(1.0), b=straight(1.1))
     chosen = ALLOCATIONS["sensitivity"].choose(task(unpruned, Product(unpruned, {}), 12.0, curves=known, floor=0.25))
