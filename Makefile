@@ -23,7 +23,7 @@ demo: setup
 	$(BIN)/lightsharp run demo
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .
