@@ -49,6 +49,36 @@ def test_channels_that_come_in_twice_are_priced_twice() -> None:
     assert priced.total({"head": 5}, params_price) == 5 * (27 + 1) + 10 * 27 + 3
 
 
+class Own(nn.Module):
+    """A block with a parameter of its own, called by keyword, that returns two tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(8, 8, 3, padding=1)
+        self.beta = nn.Parameter(torch.ones(1, 8, 1, 1))
+
+    def forward(self, *, features: Tensor) -> tuple[Tensor, Tensor]:
+        return features, self.inner(features) * self.beta
+
+
+def test_blocks_of_other_habits_are_priced() -> None:
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.block, self.out = nn.Conv2d(3, 8, 1), Own(), nn.Conv2d(8, 3, 1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.out(sum(self.block(features=self.head(image))))
+
+    network = Network()
+    channels = Channels(network)
+    (group,) = [name for name, group in channels.groups.items() if not group.feeds_output]
+    counted = cost(removed(network, channels, {group: [0, 1, 2]}), (32, 48))
+    priced = PricedNetwork(network, channels, (32, 48))
+    assert priced.total({group: 5}, macs_price) + priced.macs_elsewhere == counted.macs
+    assert priced.total({group: 5}, params_price) == counted.params
+
+
 def test_a_layer_is_priced_by_both_of_its_sides() -> None:
     priced, _ = priced_with_widths("mimo-unet", {}, 0)
     # Of `merge.1`, 1x1 from 16 to 8 channels at full size: 8 come from what is decoded, 8 from the skip.

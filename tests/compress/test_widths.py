@@ -147,8 +147,8 @@ def test_sensitivity_shares_a_cut_where_the_loss_grows() -> None:
 
 
 def test_sensitivity_prices_a_step_anew_when_its_neighbour_has_changed() -> None:
-    # A layer of a x b, and c at 4 a channel. Error a unit saved: a 1/64, b 2/64, c 2/32. With only 2 of a left, a channel
-    # of b saves 2 instead of 8, so that c is the better one then.
+    # A layer of a x b, and c at 4 a channel. Error a unit saved: a 1/64, b 2/64, c 2/32. With only 2 of a left, a
+    # channel of b saves 2 instead of 8, so that c is the better one then.
     unpruned = {"a": 8, "b": 8, "c": 8}
     known = curves(a=straight(1.0), b=straight(2.0), c=straight(2.0))
     budget = Product(unpruned, {"c": 4.0})
