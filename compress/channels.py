@@ -63,6 +63,7 @@ class Channels:
     """The groups of a network. Building it turns all gradients on and the network to eval mode."""
 
     def __init__(self, network: nn.Module) -> None:
+        _run_once(network)
         for parameter in network.parameters():
             # A frozen layer has no gradient history, and torch-pruning would leave it out of the graph.
             parameter.requires_grad_(True)
@@ -79,7 +80,7 @@ class Channels:
             ) from error
         self._names = {layer: name for name, layer in network.named_modules()}
         self._parameters = {id(parameter): name for name, parameter in network.named_parameters()}
-        self._parameter_dims = {self._parameters[id(p)]: dim for p, dim in self._graph.unwrapped_parameters}
+        self.bare_parameters = {self._parameters[id(p)]: dim for p, dim in self._graph.unwrapped_parameters}
         self.groups = self._find()
 
     def members_cut(self, removal: Removal) -> dict[tuple[str, Side], set[int]]:
@@ -93,8 +94,8 @@ class Channels:
     def remove_(self, network: nn.Module, removal: Removal) -> None:
         """Remove channels, and all that depends on them, in place from the network or an unpruned copy of it."""
         for (name, side), own in self.members_cut(removal).items():
-            if name in self._parameter_dims:
-                _shorten_parameter_(network, name, self._parameter_dims[name], own)
+            if name in self.bare_parameters:
+                _shorten_parameter_(network, name, self.bare_parameters[name], own)
             else:
                 layer = network.get_submodule(name)
                 pruner = self._graph.get_pruner_of_module(layer)
@@ -120,8 +121,8 @@ class Channels:
 
     def producing(self, network: nn.Module, member: Member) -> Iterator[tuple[Tensor, int]]:
         """The tensors by which a member produces its channels, each with the dimension that counts them."""
-        if member.layer in self._parameter_dims:
-            yield network.get_parameter(member.layer), self._parameter_dims[member.layer]
+        if member.layer in self.bare_parameters:
+            yield network.get_parameter(member.layer), self.bare_parameters[member.layer]
             return
         layer = network.get_submodule(member.layer)
         for name, parameter in layer.named_parameters(recurse=False):
@@ -170,6 +171,18 @@ class Channels:
     def _side(self, dependency: tp.dependency.Dependency) -> Side:
         """Depthwise layers and norms have one width: what cuts their input cuts their output."""
         return "out" if self._graph.is_out_channel_pruning_fn(dependency.handler) else "in"
+
+
+def _run_once(network: nn.Module) -> None:
+    """A UserError with the network's own words if it does not take pictures: torch-pruning's would mislead."""
+    try:
+        with torch.no_grad():
+            network.eval()(small_example(network))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the network must take a picture N,3,H,W; it fails with '{(str(error) or repr(error)).splitlines()[0]}'. "
+            "Let its size_multiple say what height and width must be multiples of."
+        ) from error
 
 
 def small_example(network: nn.Module) -> Tensor:

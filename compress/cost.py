@@ -21,6 +21,7 @@ _NO_MULTIPLY_ADDS = (
     "aten::batch_norm",
     "aten::group_norm",
     "aten::layer_norm",
+    "aten::instance_norm",
 )
 """Operators for which fvcore counts something other than multiply-adds, such as one for each output element."""
 

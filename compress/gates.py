@@ -66,10 +66,16 @@ def _gate_derivatives(network: nn.Module, channels: Channels, group: ChannelGrou
     for member in group.producers():
         own, root = torch.tensor(member.own), torch.tensor(member.root)
         for tensor, dim in channels.producing(network, member):
-            if tensor.grad is not None:
+            # A depthwise layer passes on what its group's other layers made: its weight is their share once more.
+            if tensor.grad is not None and not (tensor.dim() == 4 and _is_depthwise(network, member.layer)):
                 products = (tensor.detach() * tensor.grad).transpose(0, dim).reshape(tensor.shape[dim], -1)
                 derivatives.index_add_(0, root, products.sum(1).cpu()[own])
     return derivatives
+
+
+def _is_depthwise(network: nn.Module, name: str) -> bool:
+    layer = dict(network.named_modules()).get(name)
+    return isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.groups == layer.in_channels > 1
 
 
 def _crop_by_crop(network: nn.Module, batches: Sequence[Batch]) -> Iterator[Batch]:

@@ -62,7 +62,8 @@ class LayerLatency:
         between = elements * self._once("one addition, ms an element", self._time_element)
         if not isinstance(layer.module, nn.Conv2d | nn.ConvTranspose2d):
             return between
-        return between + self._once(_key(layer, kept_in, kept_out), lambda: self._time(layer, kept_in, kept_out))
+        own = self._once(_key(layer, kept_in, kept_out), lambda: self._time(layer, kept_in, kept_out))
+        return between + layer.calls * own
 
     def save(self) -> None:
         """Keep what was timed for the next time: written beside and renamed, so that it is whole or not there.
@@ -82,8 +83,11 @@ class LayerLatency:
 
     def _read(self) -> dict[str, float]:
         try:
-            return dict(json.loads(self._path.read_text()))
-        except (FileNotFoundError, json.JSONDecodeError):
+            return {str(key): float(ms) for key, ms in json.loads(self._path.read_text()).items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError, AttributeError):
+            console.print(f"{self._path} is damaged; layers are timed anew", highlight=False, markup=False)
             return {}
 
     def _once(self, key: str, timing: Callable[[], float]) -> float:
@@ -137,12 +141,21 @@ def _groups(layer: Layer, kept_in: int) -> int:
 def _like(layer: Layer, kept_in: int, kept_out: int) -> nn.Conv2d | nn.ConvTranspose2d:
     """A layer of the same kind with other widths."""
     own: Any = layer.module
-    options: dict[str, Any] = {name: getattr(own, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+    options: dict[str, Any] = {name: getattr(own, name) for name in ("kernel_size", "stride", "dilation")}
+    options["padding"] = _padding(own)
     options |= {"groups": _groups(layer, kept_in), "bias": own.bias is not None}
     if isinstance(own, nn.ConvTranspose2d):
         options["output_padding"] = own.output_padding
-    narrowed: nn.Conv2d | nn.ConvTranspose2d = type(own)(kept_in, kept_out, **options)
-    return narrowed
+        return nn.ConvTranspose2d(kept_in, kept_out, **options)
+    return nn.Conv2d(kept_in, kept_out, **options)
+
+
+def _padding(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, ...]:
+    """The padding in pixels, where a layer says `same` or `valid`, too."""
+    if not isinstance(layer.padding, str):
+        return layer.padding
+    same = layer.padding == "same"
+    return tuple(d * (k - 1) // 2 if same else 0 for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
 
 
 def _call(layer: nn.Conv2d | nn.ConvTranspose2d, picture: Tensor) -> Callable[[], Tensor]:

@@ -1,7 +1,8 @@
 """What a network would cost with fewer channels, without building it: every layer's price from its own widths."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ class Layer:
     weight_params: int
     bias_params: int
     macs: int
+    calls: int = 1
 
     def share(self, kept_in: int, kept_out: int) -> float:
         """The share of the weights that is left."""
@@ -63,9 +65,8 @@ class PricedNetwork:
     def __init__(self, network: nn.Module, channels: Channels, size: tuple[int, int]) -> None:
         self.channels = channels
         self.size = size
-        self.layers = _deployed_layers(network, size)
+        self.layers = _deployed_layers(network, size, channels.bare_parameters)
         self.macs_elsewhere = count_macs(network, size)[0] - sum(layer.macs for layer in self.layers.values())
-        self._narrowed: dict[str, list[tuple[str, float]]] = {}
         self._sides: dict[tuple[str, Side], list[tuple[str, float]]] = {}
         for group in channels.groups.values():
             for member in group.members:
@@ -104,18 +105,22 @@ class PricedNetwork:
         )
 
 
-def _deployed_layers(network: nn.Module, size: tuple[int, int]) -> dict[str, Layer]:
-    """Every layer with weights of its own that the finest output depends on."""
+def _deployed_layers(network: nn.Module, size: tuple[int, int], bare: Mapping[str, int]) -> dict[str, Layer]:
+    """Every layer with weights of its own that the finest output depends on, and every such bare parameter."""
     used = used_parameters(network)
-    found: dict[str, Layer] = {}
+    found = {name: _bare(network, name, dim) for name, dim in bare.items() if name in used}
 
-    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found[name] = _layer(name, module, inputs[0], output)
+    def note(name: str, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], output: object) -> None:
+        pictures = [value for value in (*given, *named.values()) if isinstance(value, Tensor)]
+        if pictures and isinstance(output, Tensor):
+            layer, before = _layer(name, module, pictures[0], output), found.get(name)
+            # A layer that is called again costs again, by what it is given then.
+            found[name] = replace(before, calls=before.calls + 1, macs=before.macs + layer.macs) if before else layer
 
     hooks = [
-        module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i, o))
+        module.register_forward_hook(lambda m, i, n, o, name=name: note(name, m, i, n, o), with_kwargs=True)
         for name, module in network.named_modules()
-        if any(f"{name}.{key}" in used for key, _ in module.named_parameters(recurse=False))
+        if any(f"{name}.{key}" in used - set(bare) for key, _ in module.named_parameters(recurse=False))
     ]
     try:
         with torch.no_grad():
@@ -124,6 +129,13 @@ def _deployed_layers(network: nn.Module, size: tuple[int, int]) -> dict[str, Lay
         for hook in hooks:
             hook.remove()
     return found
+
+
+def _bare(network: nn.Module, name: str, dim: int) -> Layer:
+    """A parameter of a block's own as a layer that computes nothing."""
+    parameter = network.get_parameter(name)
+    width, owner = parameter.shape[dim], network.get_submodule(name.rpartition(".")[0])
+    return Layer(name, owner, width, width, True, (1, 1), (1, 1), parameter.numel(), 0, 0)
 
 
 def _layer(name: str, module: nn.Module, given: Tensor, output: Tensor) -> Layer:

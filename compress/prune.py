@@ -81,6 +81,10 @@ class Surveyed:
         """The groups that may not, with the reason."""
         return {c.name: c.protected_because for c in self.checks if c.protected_because is not None}
 
+    def errors(self) -> list[float]:
+        """The relative errors of the groups that may be pruned."""
+        return [c.relative_error for c in self.checks if c.protected_because is None and c.relative_error is not None]
+
     def ranked(self) -> dict[str, list[int]]:
         """The channels of every group that may be pruned, the least important first."""
         return {name: self.importances[name].argsort(stable=True).tolist() for name in self.unpruned}
@@ -186,7 +190,7 @@ def apply_(network: nn.Module, planned: PrunePlan, settings: PruneSettings) -> P
         multiple=planned.multiple,
         widths=planned.rows(),
         protected=surveyed.protected,
-        largest_relative_error=max(together, *(check.relative_error or 0.0 for check in surveyed.checks)),
+        largest_relative_error=max(together, *surveyed.errors()),
         predicted=planned.predicted,
         measured=planned.measured,
         sensitivity=None if planned.sensitivity is None else planned.sensitivity.as_json(),

@@ -22,7 +22,7 @@ RATIOS = (0.125, 0.25, 0.5, 0.75, 0.9)
 
 @dataclass(frozen=True)
 class Point:
-    """A group pruned by itself: the share removed, and what that costs on the crops.
+    """A group pruned by itself: the share removed, to the nearest channel, and what that costs on the crops.
 
     `psnr_loss_db`: mean over crops, against the unpruned network; negative where pruning happens to help.
     `output_change`: the mean squared change of the restored crops, values in 0..1. Never negative, and small changes of
@@ -68,7 +68,7 @@ class Sensitivity:
             if ratio <= high:
                 return at_low + (at_high - at_low) * (ratio - low) / (high - low)
         (low, at_low), (high, at_high) = points[-2:]
-        return at_high + max(at_high, at_high - at_low) * (ratio - high) / (high - low)
+        return at_high + at_high * (ratio - high) / (high - low)
 
 
 def measure_sensitivity(

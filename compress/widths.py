@@ -83,7 +83,7 @@ class Task:
     """What widths are chosen for: the groups, what they may use, and what is known of them.
 
     `multiple`: widths are rounded to the nearest multiple of it, never to none. `floor`: the least share of a group
-    that is kept, where widths are not the same for all. `target`: what the network may use of the budget.
+    that is kept, before rounding, where widths are not the same for all. `target`: what may be used of the budget.
     """
 
     unpruned: Mapping[str, int]
@@ -175,13 +175,19 @@ class _Sensitivity:
             best = steps.best(widths)
             if best is None:
                 raise _too_much(task, task.budget.total(widths))
-            after = used - best.saved
-            if after < task.target and task.target - after > used - task.target:
+            if used - best.saved < task.target:
+                widths[best.group] = _nearest(task, widths, best)
                 break
             widths[best.group] = best.width
             steps.forget(task.budget.neighbours(best.group))
-            used = after
+            used = task.budget.total(widths)
         return Chosen(widths, {name: float(width) for name, width in widths.items()})
+
+
+def _nearest(task: Task, widths: dict[str, int], last: _Step) -> int:
+    """The width of the last group to be narrowed that comes nearest to the target: its best step goes beyond."""
+    choices = [width for width in _choices(task, last.group) if last.width <= width <= widths[last.group]]
+    return min(choices, key=lambda width: abs(task.budget.total({**widths, last.group: width}) - task.target))
 
 
 @dataclass(frozen=True)
