@@ -42,7 +42,8 @@ def apply_channel_plan_(network: nn.Module, plan: ChannelPlan) -> None:
         for key, shape in change["shapes"].items():
             own = getattr(layer, key)
             resized = torch.empty(shape, dtype=own.dtype)
-            setattr(layer, key, nn.Parameter(resized) if isinstance(own, nn.Parameter) else resized)
+            is_parameter = isinstance(own, nn.Parameter)
+            setattr(layer, key, nn.Parameter(resized, requires_grad=own.requires_grad) if is_parameter else resized)
 
 
 def _shapes(layer: nn.Module) -> dict[str, list[int]]:

@@ -88,9 +88,14 @@ def restore_any_size(restorer: Restorer, blurred: Tensor) -> Tensor:
     return restorer(F.pad(blurred, (0, right, 0, bottom), mode=mode))[..., :height, :width]
 
 
+def fitting_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """The nearest height and width from the asked ones on that a network takes."""
+    return _up_to(multiple, size[0]), _up_to(multiple, size[1])
+
+
 def check_size(size: tuple[int, int], multiple: int) -> None:
     """A UserError if height or width is not a multiple of what the network takes, or too small to be traced."""
-    right = (_up_to(multiple, size[0]), _up_to(multiple, size[1]))
+    right = fitting_size(size, multiple)
     if right != size:
         raise UserError(
             f"the size must be multiples of {multiple} from {2 * multiple} on; got {size[0]}x{size[1]}. "

@@ -233,8 +233,9 @@ def half_macs(work: Path, seeds: int, steps: int, only_seed: int | None) -> None
 @seeds_option
 @click.option("--steps", default=60)
 @click.option("--rounds", default=15)
+@click.option("--first-seed", default=0, help="With --only: begin with this seed.")
 @click.option("--only", type=click.Choice(["plans", "uniform", "latency-aware"]), help="Do this work, and no table.")
-def latency(work: Path, seeds: int, steps: int, rounds: int, only: str | None) -> None:
+def latency(work: Path, seeds: int, steps: int, rounds: int, first_seed: int, only: str | None) -> None:
     """PSNR against measured latency: four uniform ratios and four latency targets, a curve each for every seed.
 
     Choosing the widths for a latency times layers: do it with --only plans on an idle machine before the trainings.
@@ -245,7 +246,7 @@ def latency(work: Path, seeds: int, steps: int, rounds: int, only: str | None) -
     asked += [("latency-aware", {"latency_cut": c}) for c in LATENCY_CUTS]
     rows: list[Row] = []
     files = {"teacher": bench.compiled("latency/teacher", bench.teacher.network)}
-    for seed, (kind, target) in itertools.product(range(seeds), asked):
+    for seed, (kind, target) in itertools.product(range(first_seed, seeds), asked):
         if only in ("uniform", "latency-aware") and only != kind:
             continue
         by = "uniform" if kind == "uniform" else "sensitivity"
@@ -254,8 +255,10 @@ def latency(work: Path, seeds: int, steps: int, rounds: int, only: str | None) -
         bench.pruned_once(name, settings)
         if only != "plans":
             tuned = bench.fine_tuned(name, settings, training_settings(steps, seed)).network
-            files[name] = bench.compiled(name, tuned)
-            row = {"kind": kind, "seed": seed, **target, "file": name, "psnr_db": bench.psnr_db(tuned)}
+            # Uniform widths are the same for every seed, and time does not depend on the weights: one file for all.
+            file = name.replace(f"-{seed}", "-0") if kind == "uniform" else name
+            files[file] = bench.compiled(file, tuned)
+            row = {"kind": kind, "seed": seed, **target, "file": file, "psnr_db": bench.psnr_db(tuned)}
             rows.append(row | bench.cuts(tuned))
     if only is not None:
         return
@@ -271,6 +274,7 @@ def latency(work: Path, seeds: int, steps: int, rounds: int, only: str | None) -
         "teacher_ms": taken["teacher"],
         "at_equal_psnr": compared,
         "mean_ratio": mean(row["ratio_of_latencies"] for row in compared),
+        "compared": f"{len(compared)} of {len(rows) // 2} uniform rows; the others' PSNR is outside of the aware ones'",
     }
     finish("latency", bench, rows, conditions)
 

@@ -60,10 +60,14 @@ class ChannelGroup:
 
 
 class Channels:
-    """The groups of a network. Building it turns all gradients on and the network to eval mode."""
+    """The groups of a network. Building it turns all gradients on and the network to eval mode.
+
+    What was frozen is frozen again in whatever channels are removed from.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         _run_once(network)
+        self._frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
         for parameter in network.parameters():
             # A frozen layer has no gradient history, and torch-pruning would leave it out of the graph.
             parameter.requires_grad_(True)
@@ -101,17 +105,18 @@ class Channels:
                 pruner = self._graph.get_pruner_of_module(layer)
                 prune = pruner.prune_out_channels if side == "out" else pruner.prune_in_channels
                 prune(layer, sorted(own))
+        for name in self._frozen:
+            network.get_parameter(name).requires_grad_(False)
 
     def zero_(self, network: nn.Module, removal: Removal) -> None:
         """Zero, in place, whatever produces these channels, but nothing that consumes them."""
-        for name, tensor, dim, own in self._producing(network, removal):
-            del name
+        for tensor, dim, own in self._producing(network, removal):
             tensor.data.index_fill_(dim, own, 0.0)
 
     @contextmanager
     def zeroed(self, network: nn.Module, removal: Removal) -> Iterator[None]:
         """The network without these channels for a while; its weights are then put back, bit for bit."""
-        kept = [(tensor, tensor.detach().clone()) for _, tensor, _, _ in self._producing(network, removal)]
+        kept = [(tensor, tensor.detach().clone()) for tensor, _, _ in self._producing(network, removal)]
         try:
             self.zero_(network, removal)
             yield
@@ -126,14 +131,15 @@ class Channels:
             return
         layer = network.get_submodule(member.layer)
         for name, parameter in layer.named_parameters(recurse=False):
-            yield parameter, int(isinstance(layer, nn.ConvTranspose2d) and name == "weight")
+            # A transposed weight counts its output channels second, but for a depthwise one.
+            yield parameter, int(isinstance(layer, nn.ConvTranspose2d) and name == "weight" and layer.groups == 1)
 
-    def _producing(self, network: nn.Module, removal: Removal) -> Iterator[tuple[str, Tensor, int, Tensor]]:
+    def _producing(self, network: nn.Module, removal: Removal) -> Iterator[tuple[Tensor, int, Tensor]]:
         for name, indices in removal.items():
             for member in self.groups[name].producers() if indices else ():
                 own = torch.tensor(sorted(member.matching(set(indices))), dtype=torch.long)
                 for tensor, dim in self.producing(network, member):
-                    yield name, tensor, dim, own.to(tensor.device)
+                    yield tensor, dim, own.to(tensor.device)
 
     def _find(self) -> dict[str, ChannelGroup]:
         """Every group of output channels, whole, in the network's order. A root that fails is only one that fails."""
@@ -187,7 +193,8 @@ def _run_once(network: nn.Module) -> None:
 
 def small_example(network: nn.Module) -> Tensor:
     """The smallest sensible input of the network, N,3,H,W, on its device and of its type."""
-    side = 4 * max(4, size_multiple_of(network))
+    multiple = size_multiple_of(network)
+    side = multiple * max(2, -(-16 // multiple))
     first = next(network.parameters(), None)
     example = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     return example if first is None else example.to(first)

@@ -1,6 +1,7 @@
 """Widths for a latency, verified by the clock: the plan is built, deployed, timed, and corrected once if needed."""
 
 import copy
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
+from baseline.errors import UserError
 from baseline.restorer import Restorer
 from compress.channels import removed
 from compress.half import HalfPrecision
@@ -18,7 +20,7 @@ from compress.sensitivity import Sensitivity
 from compress.settings import LatencyPlace, PruneSettings
 
 _CLOSE = 0.03
-"""How far the measured share may be from the asked one before the plan is corrected."""
+"""How far the measured latency may be from the asked one, as a share of it, before the plan is corrected."""
 
 Clock = Callable[[nn.Module, nn.Module, LatencyPlace], dict[str, float | str]]
 """The unpruned and the pruned network -> `unpruned_latency_ms` and `latency_ms`, or `missing` with the reason."""
@@ -51,28 +53,34 @@ def plan_by_clock(
     clock: Clock = measure_both,
 ) -> PrunePlan:
     """The plan whose measured latency comes nearest to the asked one, out of the first and one correction of it."""
-    asked = 1 - settings.target[1]
     first = _timed(network, plan(surveyed, settings, curves), settings, clock)
-    share = _share(first)
-    if share is None or abs(share - asked) <= _CLOSE:
+    asked, found = _asked_ms(first, settings), (first.measured or {}).get("latency_ms")
+    if asked is None or found is None or abs(float(found) / asked - 1) <= _CLOSE:
         return first
-    # Where the network came out at 0.55 instead of 0.5, the table is asked for 0.5 x 0.5 / 0.55.
-    second = _timed(network, plan(surveyed, settings, curves, keep=asked * asked / share), settings, clock)
-    corrected = _share(second)
-    return second if corrected is not None and abs(corrected - asked) < abs(share - asked) else first
+    # Where the table says 50 ms and the clock 55, 50 are asked of the clock by asking 50 x 50 / 55 of the table.
+    limit_ms = first.predicted["latency_ms"] * asked / float(found)
+    try:
+        second = _timed(network, plan(surveyed, settings, curves, limit_ms), settings, clock)
+    except UserError:  # no widths are narrow or wide enough for the correction: the first plan stands, as measured
+        return first
+    corrected = float((second.measured or {}).get("latency_ms", math.inf))
+    return second if abs(corrected - asked) < abs(float(found) - asked) else first
 
 
 def _timed(network: nn.Module, planned: PrunePlan, settings: PruneSettings, clock: Clock) -> PrunePlan:
     surveyed = planned.surveyed
     pruned = removed(network, surveyed.channels, surveyed.removal(planned.chosen.widths))
-    return replace(planned, measured=clock(network, pruned.eval(), settings.latency))
+    place = settings.latency.model_copy(update={"size": surveyed.priced.size})
+    return replace(planned, measured=clock(network, pruned.eval(), place))
 
 
-def _share(planned: PrunePlan) -> float | None:
-    measured = planned.measured or {}
-    if "latency_ms" not in measured:
-        return None
-    return float(measured["latency_ms"]) / float(measured["unpruned_latency_ms"])
+def _asked_ms(planned: PrunePlan, settings: PruneSettings) -> float | None:
+    """The asked milliseconds; None where only a share was asked for and nothing could be measured."""
+    name, asked = settings.target
+    if name == "latency_ms":
+        return asked
+    whole = (planned.measured or {}).get("unpruned_latency_ms")
+    return None if whole is None else (1 - asked) * float(whole)
 
 
 def _deployed(network: nn.Module, runtime: str, place: LatencyPlace, stem: Path) -> Restorer:

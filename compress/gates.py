@@ -13,7 +13,7 @@ from baseline.data.loader import Batch
 from baseline.losses import supervised
 from baseline.restorer import outputs_of
 from baseline.settings import LossSettings
-from compress.channels import ChannelGroup, Channels
+from compress.channels import ChannelGroup, Channels, Member
 
 _PROBES = 2
 """Random probes of each crop's output."""
@@ -67,14 +67,16 @@ def _gate_derivatives(network: nn.Module, channels: Channels, group: ChannelGrou
         own, root = torch.tensor(member.own), torch.tensor(member.root)
         for tensor, dim in channels.producing(network, member):
             # A depthwise layer passes on what its group's other layers made: its weight is their share once more.
-            if tensor.grad is not None and not (tensor.dim() == 4 and _is_depthwise(network, member.layer)):
+            if tensor.grad is not None and not (tensor.dim() == 4 and _is_depthwise(network, channels, member)):
                 products = (tensor.detach() * tensor.grad).transpose(0, dim).reshape(tensor.shape[dim], -1)
                 derivatives.index_add_(0, root, products.sum(1).cpu()[own])
     return derivatives
 
 
-def _is_depthwise(network: nn.Module, name: str) -> bool:
-    layer = dict(network.named_modules()).get(name)
+def _is_depthwise(network: nn.Module, channels: Channels, member: Member) -> bool:
+    if member.layer in channels.bare_parameters:
+        return False
+    layer = network.get_submodule(member.layer)
     return isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.groups == layer.in_channels > 1
 
 

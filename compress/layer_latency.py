@@ -21,7 +21,7 @@ from baseline.errors import UserError
 from baseline.progress import console
 from compress.latency import Stopwatch, cpu_stopwatch, cuda_stopwatch
 from compress.machine import describe_machine
-from compress.pricing import Layer
+from compress.pricing import Layer, elements_price
 from compress.settings import LatencyPlace
 
 _WARMUP, _CALLS = 3, 15
@@ -58,9 +58,10 @@ class LayerLatency:
         """Milliseconds of the layer at these widths, with what goes by its output's elements."""
         if kept_in < 1 or kept_out < 1:
             return 0.0
-        elements = kept_out * layer.output_grid[0] * layer.output_grid[1]
-        between = elements * self._once("one addition, ms an element", self._time_element)
-        if not isinstance(layer.module, nn.Conv2d | nn.ConvTranspose2d):
+        between = elements_price(layer, kept_in, kept_out) * self._once(
+            "one addition, ms an element", self._time_element
+        )
+        if not isinstance(layer.module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             return between
         own = self._once(_key(layer, kept_in, kept_out), lambda: self._time(layer, kept_in, kept_out))
         return between + layer.calls * own
@@ -101,6 +102,10 @@ class LayerLatency:
         return self._typical_ms(lambda: one + 1) / one.numel()
 
     def _time(self, layer: Layer, kept_in: int, kept_out: int) -> float:
+        if isinstance(layer.module, nn.Linear):
+            linear = nn.Linear(kept_in, kept_out).to(self.place.device, self._dtype())
+            tokens = torch.rand(1, layer.input_grid[0], kept_in).to(self.place.device, self._dtype())
+            return self._typical_ms(lambda: linear(tokens))
         narrowed = _like(layer, kept_in, kept_out).to(self.place.device, self._dtype())
         picture = torch.rand(1, kept_in, *layer.input_grid).to(self.place.device, self._dtype())
         return self._typical_ms(_call(narrowed, picture.contiguous(memory_format=torch.channels_last)))
@@ -129,13 +134,16 @@ def cache_folder() -> Path:
 
 def _key(layer: Layer, kept_in: int, kept_out: int) -> str:
     kernel = layer.module
-    options = (kernel.kernel_size, kernel.stride, kernel.padding, kernel.dilation, _groups(layer, kept_in))
+    if isinstance(kernel, nn.Linear):
+        return f"Linear {kept_in}->{kept_out} {layer.input_grid}"
+    names = ("kernel_size", "stride", "padding", "output_padding", "dilation")
+    options = (*(getattr(kernel, name) for name in names), _groups(layer, kept_in))
     return f"{type(kernel).__name__} {kept_in}->{kept_out} {layer.input_grid} {options} bias={kernel.bias is not None}"
 
 
 def _groups(layer: Layer, kept_in: int) -> int:
     """The groups of the narrowed layer: a depthwise one has as many as channels."""
-    return kept_in if layer.single else 1
+    return kept_in if layer.single else getattr(layer.module, "groups", 1)
 
 
 def _like(layer: Layer, kept_in: int, kept_out: int) -> nn.Conv2d | nn.ConvTranspose2d:

@@ -18,7 +18,8 @@ Widths = Mapping[str, int]
 class Layer:
     """A deployed layer with weights at one picture size: its unpruned widths, its grids, and what it costs unpruned.
 
-    `input_grid` and `output_grid` are height and width. `single`: one width, as depthwise layers and norms have.
+    `input_grid` and `output_grid` are height and width; of tokens, their number and one.
+    `single`: one width, as depthwise layers and norms have.
     """
 
     name: str
@@ -140,9 +141,11 @@ def _bare(network: nn.Module, name: str, dim: int) -> Layer:
 
 def _layer(name: str, module: nn.Module, given: Tensor, output: Tensor) -> Layer:
     own = dict(module.named_parameters(recurse=False))
-    weight, channels = own.get("weight"), output.shape[1] if output.dim() == 4 else output.shape[-1]
-    input_grid, output_grid = _grid(given), _grid(output)
+    weight = own.get("weight")
     multiplying = isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and weight is not None
+    last = isinstance(module, nn.Linear | nn.LayerNorm) or output.dim() != 4
+    channels = output.shape[-1] if last else output.shape[1]
+    input_grid, output_grid = _grid(given, last), _grid(output, last)
     grid = input_grid if isinstance(module, nn.ConvTranspose2d) else output_grid
     in_channels = int(getattr(module, "in_channels", getattr(module, "in_features", channels)))
     weight_params = 0 if weight is None else weight.numel()
@@ -151,7 +154,7 @@ def _layer(name: str, module: nn.Module, given: Tensor, output: Tensor) -> Layer
         module=module,
         in_channels=in_channels,
         out_channels=channels,
-        single=not multiplying or getattr(module, "groups", 1) > 1,
+        single=not multiplying or getattr(module, "groups", 1) == in_channels == channels > 1,
         input_grid=input_grid,
         output_grid=output_grid,
         weight_params=weight_params,
@@ -160,6 +163,5 @@ def _layer(name: str, module: nn.Module, given: Tensor, output: Tensor) -> Layer
     )
 
 
-def _grid(tensor: Tensor) -> tuple[int, int]:
-    """Height and width; of tokens, their number and one."""
-    return (tensor.shape[-2], tensor.shape[-1]) if tensor.dim() == 4 else (tensor[..., 0].numel(), 1)
+def _grid(tensor: Tensor, channels_last: bool) -> tuple[int, int]:
+    return (tensor[..., 0].numel(), 1) if channels_last else (tensor.shape[-2], tensor.shape[-1])

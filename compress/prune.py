@@ -9,6 +9,7 @@ from torch import nn
 
 from baseline.data.loader import Batch
 from baseline.errors import UserError
+from baseline.restorer import fitting_size, size_multiple_of
 from compress.channels import Channels
 from compress.cost import cost
 from compress.criteria import CRITERIA
@@ -121,6 +122,7 @@ def survey(network: nn.Module, settings: PruneSettings, batches: Sequence[Batch]
 
     `batches` are training crops, looked at by criteria that need data.
     """
+    size = fitting_size(settings.latency.size, size_multiple_of(network))
     channels = Channels(network)
     checks = check_groups(network, channels)
     names = [check.name for check in checks if check.protected_because is None]
@@ -130,7 +132,7 @@ def survey(network: nn.Module, settings: PruneSettings, batches: Sequence[Batch]
         )
     torch.manual_seed(settings.seed)
     importances = CRITERIA[settings.criterion].importances(network, channels, names, batches)
-    return Surveyed(channels, checks, PricedNetwork(network, channels, settings.latency.size), importances)
+    return Surveyed(channels, checks, PricedNetwork(network, channels, size), importances)
 
 
 def sensitivity_of(
@@ -143,26 +145,30 @@ def sensitivity_of(
 
 
 def plan(
-    surveyed: Surveyed, settings: PruneSettings, curves: Sensitivity | None = None, keep: float | None = None
+    surveyed: Surveyed, settings: PruneSettings, curves: Sensitivity | None = None, limit_ms: float | None = None
 ) -> PrunePlan:
     """Choose the widths. `curves` are needed by ways to choose that go by sensitivity.
 
-    `keep`: the share to be left instead of what the settings ask for, where the clock has shown that it must differ.
+    `limit_ms`: predicted milliseconds to reach instead of what the settings ask for, where the clock has shown that the
+    prediction is off.
     """
     name, cut = settings.target
-    clock = LayerLatency(settings.latency) if name == "latency_cut" else None
+    clock = LayerLatency(settings.latency) if settings.depends_on_machine else None
     budget = _budget(surveyed, name, clock)
     multiple = settings.multiple or (liked_multiple(settings.latency.device) if clock else 1)
     whole = budget.total(surveyed.unpruned)
-    target = (1 - cut if keep is None else keep) * whole
+    target = limit_ms or (cut if name == "latency_ms" else (1 - cut) * whole)
     task = Task(surveyed.unpruned, budget, target, surveyed.importances, curves, multiple, settings.floor)
-    chosen = ALLOCATIONS[settings.widths].choose(task)
+    try:
+        chosen = ALLOCATIONS[settings.widths].choose(task)
+    finally:
+        if clock is not None:
+            clock.save()
     if chosen.widths == surveyed.unpruned:
         raise UserError(f"pruning must remove at least one channel; {name} {cut:g} removes none. Ask for more.")
     predicted = _predicted(surveyed, chosen.widths)
     if clock is not None:
         predicted |= {"latency_ms": budget.total(chosen.widths), "unpruned_latency_ms": whole}
-        clock.save()
     return PrunePlan(surveyed, chosen, multiple, predicted, curves)
 
 
@@ -171,11 +177,11 @@ def apply_(network: nn.Module, planned: PrunePlan, settings: PruneSettings) -> P
     surveyed, widths = planned.surveyed, planned.chosen.widths
     removal = surveyed.removal(widths)
     together = error_of_removing(network, surveyed.channels, removal)
-    if together > TOLERANCE:
+    if not together <= TOLERANCE:
         raise RuntimeError(f"groups that are exact one by one are not exact together: outputs differ by {together:.1e}")
-    before = cost(network)
+    before = cost(network, surveyed.priced.size)
     surveyed.channels.remove_(network, removal)
-    after = cost(network)
+    after = cost(network, surveyed.priced.size)
     name, cut = settings.target
     return PruneReport(
         asked={name: cut},

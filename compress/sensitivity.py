@@ -22,7 +22,7 @@ RATIOS = (0.125, 0.25, 0.5, 0.75, 0.9)
 
 @dataclass(frozen=True)
 class Point:
-    """A group pruned by itself: the share removed, to the nearest channel, and what that costs on the crops.
+    """A group pruned by itself: the ratio asked for, the share `removed` in whole channels, and what that costs.
 
     `psnr_loss_db`: mean over crops, against the unpruned network; negative where pruning happens to help.
     `output_change`: the mean squared change of the restored crops, values in 0..1. Never negative, and small changes of
@@ -32,6 +32,7 @@ class Point:
     ratio: float
     psnr_loss_db: float
     output_change: float
+    removed: float
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Sensitivity:
         worst, points = 0.0, [(0.0, 0.0)]
         for point in self.groups[group]:
             worst = max(worst, point.output_change)
-            points.append((point.ratio, worst))
+            if point.removed > points[-1][0]:
+                points.append((point.removed, worst))
         for (low, at_low), (high, at_high) in pairwise(points):
             if ratio <= high:
                 return at_low + (at_high - at_low) * (ratio - low) / (high - low)
@@ -103,7 +105,9 @@ def _curve(
         with channels.zeroed(network, {name: list(order[:count])}):
             restored = _restored(network, batches)
         change = torch.cat([(a - b).square().mean(dim=(1, 2, 3)) for a, b in zip(restored, whole, strict=True)])
-        yield Point(ratio, float((before - _psnr(restored, batches)).mean()), float(change.double().mean()))
+        yield Point(
+            ratio, float((before - _psnr(restored, batches)).mean()), float(change.double().mean()), count / len(order)
+        )
 
 
 @torch.no_grad()

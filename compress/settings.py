@@ -1,6 +1,6 @@
 """What the compressing verbs may be told. Checked when built; importing this never imports torch."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,8 +11,12 @@ from compress.runtimes.table import check_file_runtime
 from compress.students import student_plan
 from compress.widths import ALLOCATIONS
 
-PRUNING_TARGETS = ("ratio", "params_cut", "macs_cut", "latency_cut")
-"""What pruning may be asked to cut: channels, parameters, MACs, latency."""
+PRUNING_TARGETS = ("ratio", "params_cut", "macs_cut", "latency_cut", "latency_ms")
+"""What pruning may be asked for: shares of channels, parameters, MACs, latency to remove, or milliseconds to reach."""
+
+
+Side = Annotated[int, Field(ge=16)]
+"""Height or width of a picture in pixels."""
 
 
 class LatencyPlace(Settings):
@@ -21,7 +25,7 @@ class LatencyPlace(Settings):
     device: Literal["cpu", "cuda"] = "cpu"
     dtype: Literal["fp32", "fp16"] = "fp32"
     threads: int | None = Field(default=None, gt=0)
-    size: tuple[int, int] = (256, 256)
+    size: tuple[Side, Side] = (256, 256)
 
     @model_validator(mode="after")
     def _can_be_timed(self) -> "LatencyPlace":
@@ -34,15 +38,16 @@ class LatencyPlace(Settings):
 
 
 class PruneSettings(Settings):
-    """The prune stage: how much, one of `ratio` (of channels), `params_cut`, `macs_cut` and `latency_cut`; and where.
+    """The prune stage: how much, one of `ratio` (of channels), a cut (a share to remove) and `latency_ms`; and where.
 
-    All are shares to remove. `multiple` of 0 is what the device likes with `latency_cut`, and 1 without.
+    `multiple` of 0 is what the device likes where latency is asked for, and 1 elsewhere.
     """
 
     ratio: Share | None = None
     params_cut: Share | None = None
     macs_cut: Share | None = None
     latency_cut: Share | None = None
+    latency_ms: float | None = Field(default=None, gt=0, description="milliseconds to reach, by the clock")
     criterion: str = "l2"
     widths: str = Field(default="uniform", description="how the cut is shared out between the layers")
     multiple: int = Field(default=0, ge=0, description="widths are rounded to multiples of it; 0: by the device")
@@ -85,7 +90,7 @@ class PruneSettings(Settings):
     @property
     def depends_on_machine(self) -> bool:
         """Latencies hold for the machine on which they were taken."""
-        return self.latency_cut is not None
+        return self.target[0] in ("latency_cut", "latency_ms")
 
 
 class DistillSettings(FitSettings):

@@ -55,8 +55,8 @@ class _Probe:
 
     def __init__(self, network: nn.Module, channels: Channels) -> None:
         self.channels = channels
-        self._network = copy.deepcopy(network).double()
         try:
+            self._network = _disturbed(network)
             self._whole = _outputs(self._network)
         except RuntimeError as error:
             raise UserError(
@@ -65,19 +65,37 @@ class _Probe:
             ) from error
 
     def error(self, removal: Removal) -> float:
-        """How far removing is from zeroing; infinite if an output changes its shape."""
+        """How far removing is from zeroing; infinite if an output changes its shape, NaN if nothing can be told."""
         got = _outputs(removed(self._network, self.channels, removal))
         if [output.shape for output in got] != [output.shape for output in self._whole]:
             return math.inf
         with self.channels.zeroed(self._network, removal):
             masked = _outputs(self._network)
-        return max(map(_relative_error, got, masked, self._whole))
+        errors = list(map(_relative_error, got, masked, self._whole))
+        return math.nan if any(map(math.isnan, errors)) else max(errors)
 
 
 def _relative_error(removed_output: Tensor, masked: Tensor, whole: Tensor) -> float:
     noise = _NOISE * whole.abs().max().item()
-    apart = (removed_output - masked).abs().max().item()
-    return apart / max((masked - whole).abs().max().item(), noise) if apart > noise else 0.0
+    apart, effect = ((masked - other).abs().max().item() for other in (removed_output, whole))
+    if not math.isfinite(apart) or not math.isfinite(effect):
+        return math.nan
+    return apart / max(effect, noise) if apart > noise else 0.0
+
+
+def _disturbed(network: nn.Module) -> nn.Module:
+    """A copy in double precision with all weights moved a little, the same for the same network.
+
+    Whether a cut is exact does not depend on the weights, but seeing that it is not does: behind a scale that begins
+    at zero, or in a branch that has died, nothing would be seen.
+    """
+    disturbed = copy.deepcopy(network).double()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in disturbed.parameters():
+        scale = parameter.detach().square().mean().sqrt().item() or 1.0
+        noise = torch.randn(parameter.shape, generator=generator, dtype=torch.double)
+        parameter.data += 0.1 * scale * noise.to(parameter.device)
+    return disturbed
 
 
 def _check(probe: _Probe, group: ChannelGroup) -> GroupCheck:
@@ -93,14 +111,17 @@ def _check(probe: _Probe, group: ChannelGroup) -> GroupCheck:
     worst = 0.0
     for indices in (range(0, group.channels, 2), range(max(1, group.channels // 3))):
         try:
-            worst = max(worst, probe.error({group.name: list(indices)}))
+            error = probe.error({group.name: list(indices)})
         except Exception as broken:  # noqa: BLE001  whatever a foreign network says when it breaks is the reason
             said = (str(broken) or repr(broken)).splitlines()[0]
             return protected(f"the network breaks without its channels: {said}")
-        if math.isinf(worst):
+        if math.isnan(error):
+            return protected("the network's outputs are not finite numbers")
+        if math.isinf(error):
             return protected("its channels are those of an output")
-        if not worst <= TOLERANCE:
-            return protected(f"removing its channels is not zeroing them: outputs differ by {worst:.1e}", worst)
+        if error > TOLERANCE:
+            return protected(f"removing its channels is not zeroing them: outputs differ by {error:.1e}", error)
+        worst = max(worst, error)
     return GroupCheck(group.name, group.channels, worst, None)
 
 

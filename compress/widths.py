@@ -99,7 +99,9 @@ class Task:
         before = self.unpruned[group]
         if before < self.multiple:
             return before
-        return min(before, max(self.multiple, math.ceil(width / self.multiple - 0.5) * self.multiple))
+        nearest = min(before, max(self.multiple, math.ceil(width / self.multiple - 0.5) * self.multiple))
+        # A width that is no multiple stays where it is nearer than any.
+        return before if before - width < abs(width - nearest) else nearest
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from baseline.artifact import read_manifest
 from baseline.checksum import file_sha256
 from baseline.data.pairs import DataSet
 from baseline.networks.zoo import own_source
+from compress.machine import describe_machine
 from compress.runtimes.compiler import build_identity
 from recipes.schema import Step
 from recipes.stages.stage import STAGES, StageInput
@@ -84,6 +85,8 @@ class Pipeline:
             identity["own_network"] = file_sha256(source)
         if stage.depends_on_machine or step.settings.depends_on_machine:
             identity["built_on"] = build_identity()
+        if step.settings.depends_on_machine:
+            identity["timed_on"] = describe_machine()
         return identity
 
     def _work(self, before: Made, step: Step, output: Path, scratch: Path) -> None:

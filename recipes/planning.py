@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from baseline.artifact import load
+from baseline.artifact import Artifact, load
 from baseline.data.datasets import open_data
 from baseline.data.pairs import DataSet
 from baseline.errors import UserError
-from baseline.networks.zoo import build
-from baseline.settings import FitSettings
+from baseline.settings import FitSettings, TrainSettings
 from compress.channels import removed
 from compress.layer_latency import LayerLatency
 from compress.prune import PrunePlan
@@ -25,7 +25,7 @@ from recipes.store import Store
 
 _BEFORE_TRAINING = "planned before the training that comes first: channels will be ranked anew after it"
 
-_Plan = tuple[str, dict[str, object]]
+_Plan = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class PlannedStep:
     plan: PrunePlan | None = None
     latency_ms: tuple[float, float] | None = None
     note: str = ""
+    impossible: bool = False
 
 
 def planned_chains(recipe: Recipe, out: Path) -> Iterator[tuple[str, list[PlannedStep]]]:
@@ -60,7 +61,7 @@ def _planned(recipe: Recipe, chain: list[Step], data: DataSet, store: Store, out
             try:
                 planned = plan_for(network, StageInput(folder, None, data, out, out, store), step.settings, False)
             except UserError as error:
-                yield PlannedStep(step.label(), note=f"cannot be done: {error}")
+                yield PlannedStep(step.label(), note=f"cannot be done: {error}", impossible=True)
                 return
             note = "" if as_it_will_be else _BEFORE_TRAINING
             yield PlannedStep(step.label(), planned, latency_of(planned, step.settings), note)
@@ -89,12 +90,17 @@ def _teacher(recipe: Recipe) -> tuple[Path | None, nn.Module | None, _Plan]:
     train = recipe.teacher.train
     if train is None or train.network is None:
         return None, None, ("mimo-unet", {})
-    return None, build(train.network, train.arguments), (train.network, train.arguments)
+    network = Artifact.new(train.network, train.arguments, train.seed).network
+    return None, network, (train.network, train.arguments)
 
 
 def _started(step: Step, teacher: _Plan) -> nn.Module:
     """The untrained network that a step begins with."""
     settings = step.settings
     if isinstance(settings, DistillSettings) and settings.student is not None:
-        return build(*student_plan(settings.student, teacher, settings.arguments))
-    return build(getattr(settings, "network"), getattr(settings, "arguments"))  # noqa: B009  a train step's
+        architecture, arguments = student_plan(settings.student, teacher, settings.arguments)
+    elif isinstance(settings, TrainSettings) and settings.network is not None:
+        architecture, arguments = settings.network, settings.arguments
+    else:
+        raise TypeError(f"{step.label()} starts from no network of its own")
+    return Artifact.new(architecture, arguments, settings.seed).network

@@ -4,18 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reports.sensitivity import sensitivity_page
-
-from baseline.artifact import Artifact
+from baseline.artifact import MODEL_FILE, Artifact, load
 from baseline.data.datasets import open_data
 from baseline.data.loader import fixed_crops
 from baseline.errors import UserError
 from baseline.output import no_artifact_yet, output_folder
 from baseline.settings import DataSettings
-from compress.channels import Channels
 from compress.cost import count_macs, deployed_params
-from compress.layer_latency import LayerLatency
-from compress.pricing import PricedNetwork
 from compress.prune import PruneReport, sensitivity_of, survey
 from compress.sensitivity import Sensitivity
 from compress.settings import PruneSettings
@@ -27,6 +22,7 @@ from recipes.resolve import artifact_folder
 from recipes.stages.prune import plan_for, run
 from recipes.stages.stage import StageInput
 from recipes.targets import TARGETS
+from reports.sensitivity import sensitivity_page
 
 
 def checks_of(name: str, arguments: dict[str, Any]) -> list[GroupCheck]:
@@ -42,13 +38,13 @@ def settings_from(name: str, targets: dict[str, str], options: dict[str, Any]) -
         raise UserError(f"exactly one of {known} must be given; got {given}. Type for example --target-latency 0.5x.")
     ((what, text),) = targets.items()
     undecided = parse(PruneSettings, {**options, "ratio": 0.5}, "prune")
-    cut = TARGETS[what].cut(text, lambda: _whole(network_named(name, {}), what, undecided))
-    return parse(PruneSettings, {**options, TARGETS[what].setting: cut}, "prune")
+    setting, value = TARGETS[what].parsed(text, lambda: _whole(load(artifact_folder(name)), what, undecided))
+    return parse(PruneSettings, {**options, setting: value}, "prune")
 
 
 def plan_named(name: str, settings: PruneSettings, chosen: DataSettings) -> PlannedStep:
     """What pruning a named network would do."""
-    artifact = network_named(name, {})
+    artifact = load(artifact_folder(name))
     given = StageInput(artifact_folder(name), None, open_data(chosen), Path(), Path())
     planned = plan_for(artifact.network, given, settings, by_clock=False)
     return PlannedStep("prune", planned, latency_of(planned, settings))
@@ -65,7 +61,9 @@ def prune_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings
 
 def sensitivity_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings) -> Sensitivity:
     """Measure a named network's sensitivity, and write `sensitivity.json` and `sensitivity.html`."""
-    artifact = network_named(name, {})
+    artifact = load(artifact_folder(name))
+    if (out / "sensitivity.json").exists() or (out / MODEL_FILE).exists():
+        raise UserError(f"{out} must hold no artifact and no sensitivity yet; it does. Choose another --out.")
     data = open_data(chosen)
     batches = [fixed_crops(data.training_crops(settings.crop), settings.crops, settings.crop, settings.seed)]
     output_folder(out)
@@ -79,9 +77,4 @@ def _whole(artifact: Artifact, what: str, settings: PruneSettings) -> float:
     """What an unpruned network has of what is limited."""
     if what == "macs":
         return float(count_macs(artifact.network, settings.latency.size)[0])
-    if what == "latency":
-        clock = LayerLatency(settings.latency)
-        whole = PricedNetwork(artifact.network, Channels(artifact.network), settings.latency.size).total({}, clock)
-        clock.save()
-        return whole
     return deployed_params(artifact.network) * (4.0 if what == "size" else 1.0)

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,7 +12,7 @@ from baseline.errors import UserError, unknown_name
 from baseline.measurement import METRICS
 from baseline.settings import DataSettings, FitSettings, Settings, TrainSettings
 from compress.runtimes.table import RUNTIMES
-from compress.settings import DistillSettings, PruneSettings
+from compress.settings import DistillSettings, PruneSettings, Side
 from recipes.parse import assign_, parse, parse_yaml
 from recipes.stages.stage import STAGES
 
@@ -28,10 +28,6 @@ class TeacherSettings(Settings):
 
     network: str | None = None
     train: TrainSettings | None = None
-
-
-Side = Annotated[int, Field(ge=16)]
-"""Height or width of a picture in pixels."""
 
 
 class MeasureSettings(Settings):
@@ -87,6 +83,8 @@ class IterateSettings(Settings):
 
     @model_validator(mode="after")
     def _one_training_that_goes_on(self) -> "IterateSettings":
+        if self.prune.latency_ms is not None:
+            raise ValueError("rounds share out a cut; set latency_cut instead of latency_ms")
         training = self.train or self.distill
         if training is None or (self.train and self.distill):
             raise ValueError("exactly one of train and distill must follow prune in every round")

@@ -12,29 +12,35 @@ _BYTES = {"kB": 1e3, "MB": 1e6}
 
 @dataclass(frozen=True)
 class Target:
-    """One --target option: the setting it becomes, the units it takes, and an example."""
+    """One --target option: the setting it becomes, the units it takes, an example, and the setting of absolute values.
+
+    Without the last, an absolute value becomes a share of what the unpruned network has.
+    """
 
     option: str
     setting: str
     units: dict[str, float]
     example: str
+    absolute: str | None = None
 
-    def cut(self, text: str, whole: Callable[[], float]) -> float:
-        """The share to remove; `whole` tells what the unpruned network has, in the unit of scale 1."""
+    def parsed(self, text: str, whole: Callable[[], float]) -> tuple[str, float]:
+        """The setting and its value; `whole` tells what the unpruned network has, in the unit of scale 1."""
         found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([A-Za-z]*)", text.strip())
         if found is None or (found[2] != "x" and found[2] not in self.units):
             raise UserError(
                 f"{self.option} must be a share such as 0.5x or a value such as {self.example}; got '{text}'."
             )
         number = float(found[1])
+        if self.absolute is not None and found[2] != "x":
+            return self.absolute, number * self.units[found[2]]
         kept = number if found[2] == "x" else number * self.units[found[2]] / whole()
         if not 0 < kept < 1:
             raise UserError(f"{self.option} must leave a part of what there is; {text} is {kept:.3g}x. Ask for less.")
-        return 1 - kept
+        return self.setting, 1 - kept
 
 
 TARGETS = {
-    "latency": Target("--target-latency", "latency_cut", {"ms": 1.0, "s": 1e3}, "40ms"),
+    "latency": Target("--target-latency", "latency_cut", {"ms": 1.0, "s": 1e3}, "40ms", "latency_ms"),
     "macs": Target("--target-macs", "macs_cut", _SCALES, "4.2G"),
     "params": Target("--target-params", "params_cut", _SCALES, "300k"),
     "size": Target("--target-size", "params_cut", _BYTES, "1.5MB"),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _FEWER = {
     "params_cut": "fewer parameters",
@@ -89,7 +89,7 @@ class PruneEntry(BaseModel):
     protected: dict[str, str]
     largest_relative_error: float
     predicted: dict[str, float] = Field(default_factory=dict)
-    measured: dict[str, float] = Field(default_factory=dict)
+    measured: dict[str, float | str] = Field(default_factory=dict)
     sensitivity: Curves | None = None
 
     @property
@@ -105,9 +105,18 @@ class PruneEntry(BaseModel):
 
     def latencies(self, *hows: str) -> list[tuple[str, float, float]]:
         """How known, unpruned and pruned milliseconds."""
-        found = {"predicted": self.predicted, "measured": self.measured}
+        found: dict[str, Mapping[str, float | str]] = {"predicted": self.predicted, "measured": self.measured}
         rows = [(how, found[how].get("unpruned_latency_ms"), found[how].get("latency_ms")) for how in hows or found]
-        return [(how, before, after) for how, before, after in rows if before and after is not None]
+        return [
+            (how, float(before), float(after))
+            for how, before, after in rows
+            if before is not None and after is not None
+        ]
+
+    @property
+    def not_timed_because(self) -> str:
+        """Why a latency was not measured, if it was asked for and could not be."""
+        return str(self.measured.get("missing", ""))
 
     @property
     def protected_by_reason(self) -> dict[str, list[str]]:
@@ -117,10 +126,7 @@ class PruneEntry(BaseModel):
 
 def prune_entry(details: Mapping[str, Any]) -> PruneEntry | None:
     """The details as a prune stage's, or None if they are those of another stage or of an older version."""
-    try:
-        return PruneEntry.model_validate(details)
-    except ValidationError:
-        return None
+    return PruneEntry.model_validate(details) if {"allocation", "widths", "predicted"} <= details.keys() else None
 
 
 def by_reason(protected: Mapping[str, str]) -> dict[str, list[str]]:
@@ -133,6 +139,8 @@ def by_reason(protected: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _cut(name: str, cut: float, remark: str = "") -> str:
     """A cut in words: 0.3 of the parameters is 30.0% fewer, and -0.3 is 30.0% more."""
+    if name == "latency_ms":
+        return f"{cut:g} ms{remark}"
     less = _FEWER.get(name, f"less {name}")
     words = less if cut >= 0 else f"more {less.split(maxsplit=1)[1]}"
     return f"{100 * abs(cut):.1f}% {words}{remark}"

@@ -49,7 +49,12 @@ def verify_prune(network: str, arguments: str, as_json: bool) -> None:
     from recipes.plan_view import checks_table
     from recipes.pruning import checks_of
 
-    checks = checks_of(network, parse_yaml(arguments, "--arguments"))
+    given = parse_yaml(arguments, "--arguments")
+    if not isinstance(given, dict):
+        raise click.BadParameter(
+            f"must be a mapping, such as '{{width: 8}}'; got '{arguments}'", param_hint="--arguments"
+        )
+    checks = checks_of(network, given)
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=1))
         return

@@ -99,11 +99,14 @@ def _show_plans(recipe: Recipe, out: Path) -> None:
     from recipes.plan_view import show_plan
     from recipes.planning import planned_chains
 
-    console = Console()
+    console, impossible = Console(), False
     for name, steps in planned_chains(recipe, out):
         console.print(Text(name, style="bold underline"))
         for step in steps:
             show_plan(console, step)
+            impossible = impossible or step.impossible
+    if impossible:
+        sys.exit(1)
 
 
 def _show(shown: Report, folder: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from torch import nn
 
-from baseline.artifact import load
+from baseline.artifact import load, read_manifest
 from baseline.checksum import file_sha256
 from baseline.data.loader import Batch, fixed_crops
+from baseline.networks.zoo import own_source
 from compress.clocked import plan_by_clock
 from compress.prune import PrunePlan, Surveyed, apply_, plan, sensitivity_of, survey
 from compress.sensitivity import Sensitivity
@@ -48,11 +49,13 @@ def _curves(
     """The sensitivity curves, from the store if another cut of this network has asked for them."""
     if given.store is None or given.parent is None:
         return sensitivity_of(network, surveyed, settings, batches)
+    own = own_source(read_manifest(given.parent).architecture)
     identity = {
+        "own_network": None if own is None else file_sha256(own),
         "sensitivity": settings.model_dump(mode="json", include={"criterion", "crops", "crop", "seed"}),
         "network": file_sha256(given.parent / "model.json"),
         "data": given.data.manifest,
-        "sources": source_sha256(STAGES["prune"].sources),
+        "sources": source_sha256((*STAGES["prune"].sources, "recipes/stages/prune.py")),
         "versions": library_versions(),
     }
 

@@ -81,13 +81,18 @@ _PRUNING = (
     "pricing",
     "layer_latency",
     "cost",
+    "settings",
+    "latency",
+    "graph",
+    "half",
+    "machine",
 )
 STAGES.register("prune")(
     Stage(
         "recipes.stages.prune",
         "remove channels",
         PruneSettings,
-        ("baseline", *(f"compress/{name}.py" for name in _PRUNING)),
+        ("baseline", *(f"compress/{name}.py" for name in _PRUNING), "compress/runtimes"),
         uses_data=True,
     )
 )

@@ -16,7 +16,9 @@ Tiny = Callable[..., nn.Module]
 
 def curves(*points: tuple[float, float]) -> Sensitivity:
     """A curve of one group, `a`, from ratios and output changes."""
-    return Sensitivity("l2", 4, 32, 30.0, {"a": [Point(ratio, 0.1, change) for ratio, change in points]}, {"out": "it"})
+    return Sensitivity(
+        "l2", 4, 32, 30.0, {"a": [Point(ratio, 0.1, change, ratio) for ratio, change in points]}, {"out": "it"}
+    )
 
 
 def test_a_curve_is_what_really_removing_the_channels_does(tiny: Tiny, crops: list[Tensor]) -> None:

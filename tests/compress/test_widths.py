@@ -45,7 +45,7 @@ class Product(Stairs):
 
 
 def curves(**groups: Curve) -> Sensitivity:
-    points = {name: [Point(ratio, 0.0, change) for ratio, change in curve] for name, curve in groups.items()}
+    points = {name: [Point(ratio, 0.0, change, ratio) for ratio, change in curve] for name, curve in groups.items()}
     return Sensitivity("l2", 1, 32, 30.0, points, {})
 
 
@@ -65,9 +65,9 @@ def task(unpruned: dict[str, int], budget: Budget, target: float, **options: obj
         (64, 8, 44.1, 48),
         (64, 8, 1.0, 8),  # never to nothing
         (64, 8, 64.0, 64),
-        (66, 8, 66.0, 64),
+        (66, 8, 66.0, 66),
         (6, 8, 2.0, 6),  # narrower than one multiple
-        (12, 8, 11.0, 8),
+        (12, 8, 11.0, 12),
         (10, 1, 3.5, 3),
         (10, 1, 3.6, 4),
         (10, 1, 0.0, 1),

@@ -188,6 +188,6 @@ def prune_details(curves: dict[str, Any]) -> dict[str, Any]:
         "protected": curves["protected"],
         "largest_relative_error": 3e-13,
         "predicted": {"params": 580_000, "macs": 5.2e9, "latency_ms": 140.0, "unpruned_latency_ms": 200.0},
-        "measured": {"latency_ms": 150.0, "unpruned_latency_ms": 200.0},
+        "measured": {"latency_ms": 150.0, "unpruned_latency_ms": 200.0, "runtime": "aoti"},
         "sensitivity": curves,
     }
