@@ -327,10 +327,10 @@ def test_an_unknown_criterion_is_answered_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "exactly one of ratio, params_cut, macs_cut, latency_cut must be set; got none"),
+        ({}, "exactly one of ratio, params_cut, macs_cut, latency_cut, latency_ms must be set; got none"),
         (
             {"ratio": 0.3, "latency_cut": 0.3},
-            "exactly one of ratio, params_cut, macs_cut, latency_cut must be set; got ratio, latency_cut",
+            "exactly one of ratio, params_cut, macs_cut, latency_cut, latency_ms must be set; got ratio, latency_cut",
         ),
         ({"ratio": 1.0}, "must lie between 0 and 1, such as 0.3; got 1.0"),
         ({"macs_cut": 0}, "must lie between 0 and 1, such as 0.3; got 0"),
@@ -346,4 +346,4 @@ def test_exactly_one_share_is_asked_for(given: dict[str, float], said: str) -> N
 def test_the_target_is_the_one_that_is_set(name: str) -> None:
     settings = PruneSettings.model_validate({name: 0.25})
     assert settings.target == (name, 0.25)
-    assert settings.depends_on_machine == (name == "latency_cut")
+    assert settings.depends_on_machine == (name in ("latency_cut", "latency_ms"))

@@ -105,7 +105,7 @@ def test_a_changed_number_runs_what_depends_on_it(
 @pytest.mark.parametrize(
     ("change", "again"),
     [
-        ({"data": 2}, {"train", "distill", "quantize"}),
+        ({"data": 2}, {"prune", "train", "distill", "quantize"}),
         ({"teacher": "other"}, {"distill"}),
         ({"machine": "other"}, {"quantize", "export"}),
     ],

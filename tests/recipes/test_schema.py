@@ -43,7 +43,11 @@ MISTAKES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("varaints", {}, ("no key 'varaints'", "Did you mean 'variants'?")),
     ("variants.a.0", {"prun": {"ratio": 0.3}}, ("no stage 'prun'", "Did you mean 'prune'?", "distill, export, prune")),
     ("variants.a.0.prune", {"params_ct": 0.3}, ("no key 'params_ct'", "Did you mean 'params_cut'?", "variants.a.0")),
-    ("variants.a.0.prune", {}, ("exactly one of ratio, params_cut, macs_cut, latency_cut must be set; got none",)),
+    (
+        "variants.a.0.prune",
+        {},
+        ("exactly one of ratio, params_cut, macs_cut, latency_cut, latency_ms must be set; got none",),
+    ),
     ("variants.a.0.prune", {"ratio": 0.2, "macs_cut": 0.2}, ("exactly one of", "got ratio, macs_cut")),
     ("variants.a.0.prune", {"ratio": 1.5}, ("variants.a.0.prune.ratio", "1.5")),
     ("variants.a.0.prune", {"ratio": "much"}, ("variants.a.0.prune.ratio", "'much'")),
