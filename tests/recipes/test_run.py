@@ -269,12 +269,11 @@ def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -
                 values |= {f"{place}.{stage}.{key}": v for key, v in small[stage].items()}
                 if step[stage].get("network"):
                     values[f"{place}.{stage}.arguments.width"] = 8
+                if "latency_cut" in step[stage]:  # what a clock says of tiny layers is no matter for a test
+                    values |= {f"{place}.{stage}.latency_cut": None, f"{place}.{stage}.params_cut": 0.3}
     assignments = [part for key, value in values.items() for part in ("--set", f"{key}={json.dumps(value)}")]
-    # Without a compiler, a latency is not verified by the clock, and says why.
-    done = lightsharp(tmp_path, "run", name, *assignments, CXX="no-compiler", XDG_CACHE_HOME=str(tmp_path))
+    done = lightsharp(tmp_path, "run", name, *assignments)
     assert done.returncode == 0, done.stderr
     report = report_of(tmp_path, f"runs/{name}")
-    clocked = [d["measured"] for v in report.variants for d in v.details if "measured" in d]
-    assert all("no C++ compiler (no-compiler)" in measured["missing"] for measured in clocked)
     assert [v.name for v in report.variants] == list(content["variants"])
     assert all(v.metrics["psnr_db"].value for v in report.variants)
