@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from baseline.errors import UserError
@@ -109,7 +109,7 @@ class Chosen:
     """The channels that every group keeps, and those that were asked for before rounding."""
 
     widths: dict[str, int]
-    asked: dict[str, float] = field(default_factory=dict)
+    asked: dict[str, float]
 
 
 class Allocation(Protocol):
@@ -264,7 +264,7 @@ def _bisected(task: Task, asked_at: Callable[[float], dict[str, float]]) -> Chos
 
 
 def _rounded(task: Task, asked: dict[str, float]) -> Chosen:
-    return Chosen({name: max(1, task.rounded(name, width)) for name, width in asked.items()}, asked)
+    return Chosen({name: task.rounded(name, width) for name, width in asked.items()}, asked)
 
 
 def _too_much(task: Task, least: float) -> UserError:

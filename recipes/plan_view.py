@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from compress.prune import GroupWidth, PrunePlan, PruneReport
 from compress.verify import GroupCheck
+from recipes.plain_table import plain_table
 from recipes.planning import PlannedStep
 
 
@@ -39,7 +39,7 @@ def show_report(console: Console, report: PruneReport) -> None:
 
 def widths_table(rows: Sequence[GroupWidth]) -> Table:
     """Every group: its channels before, as asked for, and after."""
-    table = _plain("group", "channels", "asked", "after", "kept")
+    table = plain_table("group", "channels", "asked", "after", "kept")
     for row in rows:
         kept = f"{row.after / row.before:.0%}"
         table.add_row(row.name, str(row.before), f"{row.asked:.1f}", str(row.after), kept)
@@ -48,7 +48,7 @@ def widths_table(rows: Sequence[GroupWidth]) -> Table:
 
 def checks_table(checks: Sequence[GroupCheck]) -> Table:
     """Every group: the relative error of removing its channels, or why it is protected."""
-    table = _plain("group", "channels", "relative error")
+    table = plain_table("group", "channels", "relative error")
     table.add_column("protected because", overflow="fold")
     for check in checks:
         error = "" if check.relative_error is None else f"{check.relative_error:.1e}"
@@ -71,11 +71,3 @@ def _lines(planned: PrunePlan, latency_ms: tuple[float, float] | None) -> list[T
 
 def _change(before: float, after: float) -> str:
     return f"{after / before - 1:+.1%}"
-
-
-def _plain(first: str, *others: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column(first, overflow="fold")
-    for title in others:
-        table.add_column(title, justify="right", no_wrap=True)
-    return table

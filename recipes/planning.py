@@ -74,7 +74,9 @@ def _planned(recipe: Recipe, chain: list[Step], data: DataSet, store: Store, out
 
 
 def latency_of(planned: PrunePlan, settings: PruneSettings) -> tuple[float, float]:
-    """Predicted milliseconds before and after, by the table of timed layers."""
+    """Predicted milliseconds before and after, by the table of timed layers: those that the widths were chosen by."""
+    if "latency_ms" in planned.predicted:
+        return planned.predicted["unpruned_latency_ms"], planned.predicted["latency_ms"]
     clock = LayerLatency(settings.latency)
     priced = planned.surveyed.priced
     both = priced.total(planned.surveyed.unpruned, clock), priced.total(planned.chosen.widths, clock)

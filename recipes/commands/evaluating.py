@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +12,7 @@ from baseline.measurement import METRICS
 from baseline.settings import DataSettings
 from recipes.options import data_options, json_option
 from recipes.parse import parse
+from recipes.plain_table import plain_table
 
 _DIGITS = {"psnr_db": 2, "ssim": 3, "lpips": 3, "edge_sharpness": 2}
 """The metrics shown of each picture, with so many decimals that all fit on 80 columns."""
@@ -53,7 +53,7 @@ def evaluate(network: str, data: str, root: Path | None, as_json: bool, **extras
 
 def _scores(result: dict[str, Any]) -> Table:
     """A row for each picture, then the mean and its interval."""
-    table = _plain("picture", *(_heading(key) for key in _DIGITS))
+    table = plain_table("picture", *(_heading(key) for key in _DIGITS))
     for row in result["pictures"]:
         table.add_row(row["name"], *(_change(key, row[f"blurred_{key}"], row[key]) for key in _DIGITS))
     table.add_section()
@@ -66,20 +66,12 @@ def _scores(result: dict[str, Any]) -> Table:
 
 def _differences(title: str, against: dict[str, Any]) -> Table:
     """The mean difference in each metric, paired by picture, and whether it is more than chance."""
-    table = _plain(title, "difference", "95% interval", "beyond zero")
+    table = plain_table(title, "difference", "95% interval", "beyond zero")
     for key in _DIGITS:
         found, digits = against[key], METRICS[key].decimals
         interval = "" if found["ci95"] is None else _interval(found["ci95"], f"+.{digits}f")
         beyond = {True: "yes", False: "no", None: "one photograph cannot say"}[found["beyond_zero"]]
         table.add_row(_heading(key), f"{found['mean']:+.{digits}f}", interval, beyond)
-    return table
-
-
-def _plain(first: str, *others: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column(first, overflow="fold")
-    for title in others:
-        table.add_column(title, justify="right", no_wrap=True)
     return table
 
 
