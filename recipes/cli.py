@@ -7,9 +7,10 @@ import click
 from rich.console import Console
 
 from baseline.errors import UserError, unknown_name
-from recipes.commands.deploying import export, measure
 from recipes.commands.doctor import doctor
 from recipes.commands.evaluating import evaluate
+from recipes.commands.exporting import export
+from recipes.commands.measuring import measure
 from recipes.commands.pairs import make_pairs
 from recipes.commands.pruning import prune, sensitivity, verify_prune
 from recipes.commands.recipes import cp, ls, schema, show, validate

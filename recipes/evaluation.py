@@ -19,7 +19,7 @@ from baseline.output import output_folder
 from baseline.restore import picture_paths
 from baseline.settings import DataSettings
 from baseline.worst import worst_sheet
-from recipes.deployment import open_named
+from recipes.networks import open_named
 
 _ENSEMBLE = (
     "Self-ensemble: each restored picture is the mean over four turns of the blurred one and their mirror images."

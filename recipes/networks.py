@@ -1,11 +1,15 @@
 """Networks by name for commands that look at them: shipped, an artifact, a registered one, or a user's own factory."""
 
+from pathlib import Path
 from typing import Any
 
 from baseline.artifact import Artifact, load
 from baseline.errors import UserError
 from baseline.networks.zoo import NETWORKS
-from recipes.resolve import artifact_folder
+from baseline.restorer import Restorer
+from compress.quantize import open_artifact
+from compress.runtimes.table import memory_runtime, open_deployable
+from recipes.resolve import artifact_folder, is_deployable
 
 
 def network_named(name: str, arguments: dict[str, Any]) -> Artifact:
@@ -15,3 +19,10 @@ def network_named(name: str, arguments: dict[str, Any]) -> Artifact:
     if arguments:
         raise UserError(f"--arguments must go with a network that is built anew; {name} has its own. Leave them out.")
     return load(artifact_folder(name))
+
+
+def open_named(name: str, runtime: str = "eager", device: str = "cpu") -> Restorer:
+    """A restorer from a shipped name, an artifact's folder or a deployable's file."""
+    if is_deployable(name):
+        return open_deployable(Path(name))
+    return memory_runtime(runtime).wrap(open_artifact(artifact_folder(name)), device)

@@ -34,3 +34,15 @@ override_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 """--json, as the commands that print numbers take it."""
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, x, width = text.lower().partition("x")
+    if not (x and height.isdigit() and width.isdigit() and int(height) > 0 and int(width) > 0):
+        raise click.BadParameter(f"must be HEIGHTxWIDTH in pixels, such as 256x256; got '{text}'")
+    return int(height), int(width)
+
+
+size_option = click.option(
+    "--size", default="256x256", show_default=True, callback=lambda _c, _p, v: _size(v), help="HEIGHTxWIDTH."
+)

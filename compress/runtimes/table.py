@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RuntimeEntry:
-    """A runtime's module, the suffix of its deployables (None: it runs networks in memory), and its devices."""
+    """A runtime's module, the suffix of its deployables (None: it runs networks in memory), and its devices.
+
+    `beside` are the suffixes of the files that must lie beside a deployable.
+    """
 
     module: str
     suffix: str | None
     about: str
     devices: tuple[str, ...] = ("cpu", "cuda")
+    beside: tuple[str, ...] = ()
 
 
 class FileRuntime(Protocol):
@@ -56,12 +60,39 @@ RUNTIMES.register("aoti")(
     )
 )
 RUNTIMES.register("eager")(RuntimeEntry("compress.runtimes.eager", None, "PyTorch as it is written; no file"))
+RUNTIMES.register("executorch")(
+    RuntimeEntry(
+        "compress.runtimes.executorch", ".pte", "ExecuTorch with XNNPACK: a file for phones and other CPUs", ("cpu",)
+    )
+)
 RUNTIMES.register("inductor")(
     RuntimeEntry("compress.runtimes.inductor", None, "torch.compile, with CUDA graphs on a GPU; no file")
+)
+RUNTIMES.register("onnxruntime")(
+    RuntimeEntry(
+        "compress.runtimes.onnxruntime", ".onnx", "ONNX Runtime: a file for any CPU, any height and width", ("cpu",)
+    )
+)
+RUNTIMES.register("openvino")(
+    RuntimeEntry(
+        "compress.runtimes.openvino",
+        ".xml",
+        "OpenVINO: two files (.xml, .bin) for Intel and other CPUs, any height and width",
+        ("cpu",),
+        (".bin",),
+    )
+)
+RUNTIMES.register("tensorrt")(
+    RuntimeEntry("compress.runtimes.tensorrt", ".engine", "TensorRT: an engine for the NVIDIA GPU here", ("cuda",))
 )
 
 AUTO = {"cpu": "aoti", "cuda": "inductor"}
 """The runtime that `auto` means on each device."""
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of one deployable: the one that is named, and those that must lie beside it."""
+    return [path, *(path.with_suffix(suffix) for suffix in RUNTIMES[runtime_of(path.suffix)].beside)]
 
 
 def check_file_runtime(name: str) -> None:

@@ -20,7 +20,7 @@ from baseline.output import output_folder
 def restore(inputs: tuple[Path, ...], network: str, out: Path, overwrite: bool) -> None:
     """Deblur pictures, or all pictures of folders, of any size."""
     from baseline.restore import other_files, plan_outputs, restore_files
-    from recipes.deployment import open_named
+    from recipes.networks import open_named
 
     planned = plan_outputs(inputs, out, overwrite)
     for path in other_files(inputs, out):

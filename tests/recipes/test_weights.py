@@ -7,7 +7,7 @@ import torch
 from baseline.artifact import Artifact, load
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
-from recipes.deployment import export_named
+from recipes.exporting import export_named
 from recipes.weights import import_to
 
 

@@ -1,24 +1,15 @@
-"""The measure, restore and export commands: networks by name, outside of a recipe."""
+"""The measure command: networks by name, timed in turn outside of a recipe."""
 
 from pathlib import Path
 
 from baseline.errors import UserError
-from baseline.output import output_folder
-from baseline.restorer import Restorer
 from compress.latency import LatencySettings, time_in_turn
-from compress.quantize import dtype_of, open_artifact
-from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime, open_deployable, runtime_of
+from compress.quantize import dtype_of
+from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime, runtime_of
 from recipes.measuring import Place, Subject, why_not
+from recipes.networks import open_named
 from recipes.resolve import artifact_folder, is_deployable
-from recipes.weights import export_to
 from reports.record import LatencyRow
-
-
-def open_named(name: str, runtime: str = "eager", device: str = "cpu") -> Restorer:
-    """A restorer from a shipped name, an artifact's folder or a deployable's file."""
-    if is_deployable(name):
-        return open_deployable(Path(name))
-    return memory_runtime(runtime).wrap(open_artifact(artifact_folder(name)), device)
 
 
 def measure_named(names: tuple[str, ...], runtime: str, device: str, settings: LatencySettings) -> list[LatencyRow]:
@@ -67,16 +58,3 @@ def _why_not(name: str, runtime: str, device: str) -> str | None:
         kind = runtime_of(Path(name).suffix)
         return None if device in RUNTIMES[kind].devices else file_runtime(kind).unavailable(device)
     return why_not(Subject(name, artifact_folder(name), {}), Place(runtime, device))
-
-
-def export_named(name: str, suffix: str, size: tuple[int, int], out: Path) -> dict[str, str]:
-    """Write a deployable of a named network, or an original checkpoint; returns what it was built for."""
-    if suffix == "original":
-        return export_to(out, name)
-    wanted = f".{suffix.removeprefix('.')}"
-    runtime = runtime_of(wanted)
-    if out.suffix != wanted:
-        raise UserError(f"--out must end in {wanted}; got {out}.")
-    folder = artifact_folder(name)
-    output_folder(out.parent)
-    return file_runtime(runtime).export(open_artifact(folder), out, size)
