@@ -1,0 +1,74 @@
+"""Networks as ONNX files: FP32, half precision, and INT8 as quantize and dequantize nodes with our own ranges."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from baseline.errors import UserError
+from baseline.restorer import size_multiple_of
+from compress.graph import deployed_graph, dynamic_sides
+
+INPUT, OUTPUT = "blurred", "restored"
+_OPSET = 20
+
+
+def missing() -> str | None:
+    """Why no ONNX file can be written here, and what to type; None if one can."""
+    for name in ("onnx", "onnxscript"):
+        try:
+            __import__(name)
+        except ImportError:
+            return f"{name} is not installed; type: pip install 'lightsharp[onnx]'"
+    return None
+
+
+def write_onnx(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, str]:
+    """Write the deployed graph, traced at height x width, for one picture of any size that fits; returns its note.
+
+    The note stands in the file's metadata, too.
+    """
+    reason = missing()
+    if reason:
+        raise UserError(f"exporting to ONNX must have its libraries; {reason}.")
+    multiple = size_multiple_of(network)
+    example = torch.zeros(1, 3, *size)
+    graph = deployed_graph(network, example)
+    with _quiet(), torch.no_grad():
+        program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(multiple))
+        exported = torch.onnx.export(
+            program,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=_OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+        )
+    if exported is None:
+        raise TypeError("torch.onnx.export gave nothing")
+    note = {"size_multiple": str(multiple), "torch": torch.__version__, "opset": str(_OPSET)}
+    exported.model.metadata_props.update({f"lightsharp.{key}": value for key, value in note.items()})
+    beside = path.with_name(f".{path.name}.part")
+    exported.save(str(beside))
+    beside.replace(path)
+    return note
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of torchvision, which nothing here uses, and of names that torch itself will change."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,76 @@
+"""Transposed convolutions as ordinary ones, exactly: runtimes have integer kernels for these, and seldom for those.
+
+With stride s, output row o = s*q + m - padding takes input rows q - j and kernel rows m + s*j. So the s*s phases m are
+the channels of one convolution with a kernel of ceil(k/s), laid out by a pixel shuffle and cut to size.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PhaseConv(nn.Module):
+    """A transposed convolution (any stride, no dilation, one group) computed as convolution and pixel shuffle."""
+
+    def __init__(self, transposed: nn.ConvTranspose2d) -> None:
+        super().__init__()
+        self.stride = int(transposed.stride[0])
+        self.pads = tuple(int(p) for p in transposed.padding)  # type: ignore[arg-type]
+        self.kernel = tuple(int(k) for k in transposed.kernel_size)
+        self.extra = tuple(int(e) for e in transposed.output_padding)
+        taps = tuple(-(-k // self.stride) for k in self.kernel)
+        channels = transposed.out_channels * self.stride**2
+        self.phases = nn.Conv2d(
+            transposed.in_channels,
+            channels,
+            (taps[0], taps[1]),
+            padding=(taps[0] - 1, taps[1] - 1),
+            bias=transposed.bias is not None,
+            device=transposed.weight.device,
+            dtype=transposed.weight.dtype,
+        )
+        with torch.no_grad():
+            self.phases.weight.copy_(_phases_of(transposed.weight, self.stride, (taps[0], taps[1])))
+            if transposed.bias is not None and self.phases.bias is not None:
+                self.phases.bias.copy_(transposed.bias.repeat_interleave(self.stride**2))
+
+    def forward(self, features: Tensor) -> Tensor:
+        rows, columns = (
+            (size - 1) * self.stride - 2 * pad + kernel + extra
+            for size, pad, kernel, extra in zip(features.shape[-2:], self.pads, self.kernel, self.extra, strict=True)
+        )
+        whole = F.pixel_shuffle(self.phases(features), self.stride)
+        top, left = self.pads
+        return whole[..., top : top + rows, left : left + columns]
+
+
+def without_transposed(network: nn.Module) -> nn.Module:
+    """A copy of the network with its transposed convolutions replaced where that is exact; others stay."""
+    rewritten = copy.deepcopy(network)
+    for name, layer in list(rewritten.named_modules()):
+        if isinstance(layer, nn.ConvTranspose2d) and _replaceable(layer):
+            parent, _, child = name.rpartition(".")
+            setattr(rewritten.get_submodule(parent), child, PhaseConv(layer))
+    return rewritten
+
+
+def _replaceable(layer: nn.ConvTranspose2d) -> bool:
+    """One group, no dilation, one stride, and no output beyond the phases."""
+    stride = layer.stride[0]
+    reach = all(
+        kernel + extra - int(pad) <= -(-kernel // stride) * stride
+        for kernel, extra, pad in zip(layer.kernel_size, layer.output_padding, layer.padding, strict=True)
+    )
+    return layer.groups == 1 and set(layer.dilation) == {1} and len(set(layer.stride)) == 1 and reach
+
+
+def _phases_of(weight: Tensor, stride: int, taps: tuple[int, int]) -> Tensor:
+    """I,O,kh,kw of a transposed convolution -> O*s*s,I,th,tw of the convolution, in the order of the pixel shuffle."""
+    missing_rows, missing_columns = taps[0] * stride - weight.shape[2], taps[1] * stride - weight.shape[3]
+    padded = F.pad(weight, (0, missing_columns, 0, missing_rows))
+    # Kernel row m + s*j: j is the tap (reversed, for a convolution), m the phase.
+    split = padded.unflatten(3, (taps[1], stride)).unflatten(2, (taps[0], stride))
+    ordered = split.flip(2, 4).permute(1, 3, 5, 0, 2, 4)
+    return ordered.flatten(0, 2)

@@ -1,0 +1,110 @@
+"""OpenVINO: an `.xml` file with its weights in a `.bin` beside it, for Intel CPUs and others."""
+
+import importlib.util
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from baseline.errors import UserError
+from compress import onnx_file
+from compress.runtimes.sessions import Run, SessionRestorer
+
+_NOTE = "lightsharp"
+
+
+def unavailable(device: str) -> str | None:
+    """It needs its package and those for ONNX, through which networks reach it; here it runs on CPUs."""
+    if device != "cpu":
+        return "OpenVINO runs on CPUs here; use runtime tensorrt or inductor on CUDA"
+    if importlib.util.find_spec("openvino") is None:
+        return "openvino is not installed; type: pip install 'lightsharp[openvino]'"
+    return onnx_file.missing()
+
+
+def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, str]:
+    """Write an `.xml` and a `.bin`, traced at height x width; the network takes any size that fits."""
+    reason = unavailable("cpu")
+    if reason:
+        raise UserError(f"exporting for OpenVINO must have it; {reason}.")
+    import openvino
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        work = Path(folder)
+        note = onnx_file.write_onnx(network, work / "network.onnx", size) | {"openvino": openvino.__version__}
+        model = openvino.Core().read_model(work / "network.onnx")
+        for key, value in note.items():
+            model.set_rt_info(value, [_NOTE, key])
+        # Weights keep the precision that the quantize stage gave them.
+        openvino.save_model(model, work / path.name, compress_to_fp16=False)
+        (work / path.name).with_suffix(".bin").replace(path.with_suffix(".bin"))
+        (work / path.name).replace(path)
+    return note | {name: str(count) for name, count in census(path).items()}
+
+
+def open_file(path: Path) -> SessionRestorer:
+    """A restorer from an `.xml` file of ours and its `.bin`; a UserError if they are damaged or foreign."""
+    model = _read(path)
+    if not model.has_rt_info([_NOTE, "size_multiple"]):
+        raise _foreign(path)
+
+    def start(threads: int) -> Run:
+        compiled = _compiled(model, threads)
+
+        def run(picture: np.ndarray) -> np.ndarray:
+            restored: np.ndarray = compiled(picture)[0]
+            return restored
+
+        return run
+
+    return SessionRestorer(start, int(model.get_rt_info([_NOTE, "size_multiple"]).astype(str)))
+
+
+def census(path: Path) -> dict[str, int]:
+    """How many convolutions are integer and how many float in the graph that OpenVINO really runs."""
+    counted = Counter(
+        "integer" if precision in ("i8", "u8") else "float" for kind, precision in operators(path) if kind in _CONVOLUTIONS
+    )
+    return {f"{kind}_convolutions": counted[kind] for kind in ("integer", "float")}
+
+
+_CONVOLUTIONS = ("Convolution", "Deconvolution")
+
+
+def operators(path: Path) -> list[tuple[str, str]]:
+    """Every operator of the graph that runs: its kind, and the precision that it computes in."""
+    found = []
+    for node in _compiled(_read(path), 1).get_runtime_model().get_ordered_ops():
+        info = node.get_rt_info()
+        found.append((info["layerType"].astype(str), info["runtimePrecision"].astype(str)))
+    return found
+
+
+def _read(path: Path) -> Any:
+    reason = unavailable("cpu")
+    if reason:
+        raise UserError(f"opening {path} must have OpenVINO; {reason}.")
+    import openvino
+
+    if not path.with_suffix(".bin").is_file():
+        raise UserError(f"{path} must have {path.with_suffix('.bin').name} beside it; there is none. Copy both files.")
+    try:
+        return openvino.Core().read_model(path)
+    except RuntimeError:
+        raise _foreign(path) from None
+
+
+def _compiled(model: Any, threads: int) -> Any:
+    import openvino
+
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    return openvino.Core().compile_model(model, "CPU", settings)
+
+
+def _foreign(path: Path) -> UserError:
+    return UserError(
+        f"{path} must be an OpenVINO file that lightsharp wrote; it is damaged or foreign. Make it with lightsharp export."
+    )
