@@ -1,13 +1,15 @@
 """Latency of restorers, taken in turn (A B C A B C), so that a drift of the machine meets all of them alike."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from baseline.errors import UserError
 from baseline.restorer import Restorer, check_size
 
 
@@ -53,6 +55,35 @@ def cuda_stopwatch(call: Callable[[], object]) -> float:
     return float(start.elapsed_time(end))
 
 
+@contextlib.contextmanager
+def threads_set(threads: int | None) -> Iterator[None]:
+    """Let torch, and the runtimes that follow it, use so many CPU threads meanwhile; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def picture_for(settings: LatencySettings, device: str) -> Tensor:
+    """The random N,3,H,W that all restorers are timed on."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(settings.batch, 3, *settings.size, generator=generator).to(device)
+
+
+def first_call(restorer: Restorer, device: str, settings: LatencySettings) -> None:
+    """Let a restorer compile and allocate, as it will be timed; whatever it raises says why it cannot be."""
+    check_size(settings.size, restorer.size_multiple)
+    fixed = restorer.fixed_size
+    if fixed is not None and fixed != settings.size:
+        raise UserError(
+            f"the file takes {fixed[0]}x{fixed[1]} only; export one for {settings.size[0]}x{settings.size[1]}."
+        )
+    with threads_set(settings.threads):
+        restorer(picture_for(settings, device))
+
+
 def time_in_turn(
     restorers: Mapping[str, Restorer], device: str, settings: LatencySettings, stopwatch: Stopwatch | None = None
 ) -> dict[str, Latency]:
@@ -60,15 +91,9 @@ def time_in_turn(
     for restorer in restorers.values():
         check_size(settings.size, restorer.size_multiple)
     watch = stopwatch or (cuda_stopwatch if device == "cuda" else cpu_stopwatch)
-    generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(settings.batch, 3, *settings.size, generator=generator).to(device)
-    before = torch.get_num_threads()
-    torch.set_num_threads(settings.threads or before)
-    try:
-        times = _rounds(restorers, picture, watch, settings)
+    with threads_set(settings.threads):
+        times = _rounds(restorers, picture_for(settings, device), watch, settings)
         threads = torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before)
     return {name: _summary(taken, threads) for name, taken in times.items()}
 
 

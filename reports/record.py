@@ -26,6 +26,22 @@ class LatencyRow(_Entry):
     p90_ms: float | None = None
     file: str | None = Field(default=None, description="the deployable that was timed; none: a network in memory")
     missing: str | None = None
+    network: str | None = Field(default=None, description="what was timed, where a list of rows holds several")
+    cuda_graphs: bool | None = Field(default=None, description="whether the GPU replayed a graph; none: no such choice")
+    fastest: bool = Field(default=False, description="the fastest of its network's rows in the same run")
+    peak_mb: float | None = Field(default=None, description="memory at its height, in a process of its own")
+    peak_missing: str | None = None
+
+    @property
+    def pictures_per_s(self) -> float | None:
+        """Throughput at the median latency."""
+        return None if self.median_ms is None else 1000 * self.batch / self.median_ms
+
+    @property
+    def megapixels_per_s(self) -> float | None:
+        """Throughput in 10^6 pixels of height times width."""
+        pictures = self.pictures_per_s
+        return None if pictures is None else pictures * self.size[0] * self.size[1] / 1e6
 
 
 class Effort(_Entry):

@@ -1,54 +1,124 @@
 """measure: networks as they run."""
 
+from __future__ import annotations
+
+import itertools
 import json
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from recipes.options import json_option, size_option
+from recipes.options import _size, json_option
+from recipes.plain_table import plain_table
+
+if TYPE_CHECKING:
+    from recipes.timing import Grid, Measured
+    from reports.record import LatencyRow
+
+T = TypeVar("T")
 
 
 @click.command()
 @click.argument("networks", nargs=-1, required=True)
-@size_option
 @click.option(
     "--runtime",
-    default="auto",
+    "runtimes",
+    multiple=True,
+    default=["auto"],
     show_default=True,
-    help="How to run artifacts (lightsharp ls runtimes); files run on their own.",
+    help="How to run artifacts (lightsharp ls runtimes), repeatable; auto is all that need no file. Files run on their "
+    "own; an artifact is exported for a runtime that has files.",
+)
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    default=["256x256"],
+    show_default=True,
+    callback=lambda _c, _p, values: tuple(_size(value) for value in values),
+    help="HEIGHTxWIDTH, repeatable.",
+)
+@click.option("--batch", "batches", multiple=True, type=click.IntRange(min=1), default=[1], show_default=True)
+@click.option(
+    "--threads",
+    multiple=True,
+    type=click.IntRange(min=1),
+    help="CPU threads, repeatable.  [default: what torch takes]",
 )
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: what torch takes]")
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="Timed calls of each, in turn."
+)
+@click.option(
+    "--memory", is_flag=True, help="Also peak memory, each network in a process of its own: some seconds each."
 )
 @json_option
 def measure(
     networks: tuple[str, ...],
-    size: tuple[int, int],
-    runtime: str,
+    runtimes: tuple[str, ...],
+    sizes: tuple[tuple[int, int], ...],
+    batches: tuple[int, ...],
+    threads: tuple[int, ...],
     device: str,
-    threads: int | None,
-    batch: int,
     rounds: int,
+    memory: bool,
     as_json: bool,
 ) -> None:
-    """Time networks (shipped, artifacts or deployables) in turn on one picture size."""
-    from compress.latency import LatencySettings
-    from recipes.timing import measure_named
+    """Time networks (shipped, artifacts or deployables) in turn, for each size, batch and number of threads."""
+    from recipes.timing import Grid, measure_named
 
-    rows = measure_named(networks, runtime, device, LatencySettings(size, batch, threads, rounds=rounds))
+    grid = Grid(runtimes, _each(sizes), _each(batches), _each(threads) or (None,), device, rounds, memory)
+    measured = measure_named(networks, grid)
     if as_json:
-        click.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=1))
-        return
-    table = Table("network", "runtime", "dtype", "median ms", "p10", "p90")
-    for name, row in zip(networks, rows, strict=True):
-        table.add_row(
-            name, row.runtime, row.dtype, *(f"{v:.1f}" for v in (row.median_ms or 0, row.p10_ms or 0, row.p90_ms or 0))
+        click.echo(json.dumps([_as_json(row, measured.conditions) for row in measured.rows], indent=1))
+    else:
+        _print(measured, grid)
+
+
+def _each(values: tuple[T, ...]) -> tuple[T, ...]:
+    """The values in their order, each once."""
+    return tuple(dict.fromkeys(values))
+
+
+def _as_json(row: LatencyRow, conditions: str) -> dict[str, Any]:
+    throughput = {"pictures_per_s": row.pictures_per_s, "megapixels_per_s": row.megapixels_per_s}
+    return {**row.model_dump(mode="json"), **throughput, "conditions": conditions}
+
+
+def _print(measured: Measured, grid: Grid) -> None:
+    """A table for each combination, with what is missing and why, and the conditions under the last."""
+    memory = grid.memory
+    console = Console()
+    for (size, batch, threads), rows in itertools.groupby(measured.rows, lambda r: (r.size, r.batch, r.threads)):
+        group = list(rows)
+        click.echo(f"{group[0].device}, {threads} threads, {batch}x3x{size[0]}x{size[1]}")
+        table = plain_table(
+            "network", "median ms", "p10", "p90", "pictures/s", "MP/s", *(["peak MB"] if memory else [])
         )
-    Console().print(table)
-    click.echo(
-        f"{device}, {rows[0].threads} threads, {batch}x3x{size[0]}x{size[1]}, {rounds} rounds in turn after warm-up"
-    )
+        for row in group:
+            values = [row.median_ms, row.p10_ms, row.p90_ms, row.pictures_per_s, row.megapixels_per_s]
+            shown = [_number(value) for value in (*values, *([row.peak_mb] if memory else []))]
+            table.add_row(Text(f"{_name(row)}{' *' if row.fastest else ''}"), *shown)
+        console.print(table)
+        for row in group:
+            for reason in (row.missing, row.peak_missing if memory else None):
+                if reason:
+                    click.echo(f"{_name(row)}: {reason}")
+        click.echo()
+    marked = "; * the fastest of its network" if any(row.fastest for row in measured.rows) else ""
+    click.echo(f"{grid.rounds} rounds in turn after warm-up{marked}; {measured.conditions}")
+
+
+def _name(row: LatencyRow) -> str:
+    from recipes.timing import runtime_label
+
+    return f"{row.network}, {row.dtype}, {runtime_label(row.runtime, row.cuda_graphs)}"
+
+
+def _number(value: float | None) -> str:
+    """Three digits that count, or a dash."""
+    if value is None:
+        return "—"
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
