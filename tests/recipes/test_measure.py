@@ -1,6 +1,7 @@
 """measure: the whole grid in turn, a reason for whatever cannot be timed; stand-ins for clocks, compilers and GPUs."""
 
 import json
+import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -181,3 +182,13 @@ def test_the_table_fits_a_terminal_and_json_has_throughput(
     assert (rows[1]["pictures_per_s"], rows[1]["megapixels_per_s"]) == pytest.approx((50, 0.0192))
     assert rows[2]["pictures_per_s"] is None
     assert "right after" in rows[0]["conditions"]
+
+
+def test_the_gpu_benchmark_needs_a_gpu_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = Path(timing.__file__).parent.parent / "benchmarks" / "gpu.py"
+    main = runpy.run_path(str(path))["main"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    done = CliRunner().invoke(main, ["--out", str(tmp_path / "gpu.json")])
+    assert done.exit_code == 2
+    assert done.output == "benchmarks/gpu.py must have a CUDA device; there is none here.\n"
+    assert not list(tmp_path.iterdir())
