@@ -33,6 +33,11 @@ class Settings(BaseModel):
         return False
 
     @property
+    def uses_teacher(self) -> bool:
+        """Whether a stage with these settings looks at the root teacher."""
+        return False
+
+    @property
     def depends_on_machine(self) -> bool:
         """Whether the result of a stage with these settings holds for the machine that it was made on."""
         return False

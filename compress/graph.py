@@ -3,39 +3,52 @@
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 from baseline.restorer import Finest, check_size, size_multiple_of
 
 _LARGEST_SIDE = 16384
+_LARGEST_BATCH = 1024
 
 
 def deployed_graph(network: nn.Module, example: Tensor) -> GraphModule:
-    """The network, traced at the example's N,3,H,W for all multiples of its `size_multiple`, finest output only."""
+    """The network, traced at the example's N,3,H,W for all multiples of its `size_multiple`, finest output only.
+
+    From an example of several pictures it takes any number of them, otherwise one.
+    """
     multiple = size_multiple_of(network)
     check_size((example.shape[-2], example.shape[-1]), multiple)
     finest = network if isinstance(network, Finest) else Finest(network)
-    module = torch.export.export(finest, (example,), dynamic_shapes=dynamic_sides(multiple)).module()
+    shapes = dynamic_sides(multiple, any_batch=len(example) > 1)
+    module = torch.export.export(finest, (example,), dynamic_shapes=shapes).module()
     if not isinstance(module, GraphModule):
         raise TypeError(f"torch.export gave a {type(module).__name__}")
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
-    state_limits_(module, multiple)
+    state_limits_(module, multiple, len(example))
     return module
 
 
-def state_limits_(module: GraphModule, multiple: int) -> None:
+def state_limits_(module: GraphModule, multiple: int, batch: int = 1) -> None:
     """Let a graph state what its input's sides must be multiples of, as networks do, and that it takes one picture."""
     module.__dict__["size_multiple"] = multiple
-    module.__dict__["max_batch"] = 1
+    module.__dict__["max_batch"] = 1 if batch == 1 else None
 
 
-def dynamic_sides(multiple: int) -> tuple[dict[int, object]]:
-    """Height and width as multiples of a number, for torch.export."""
+def dynamic_sides(multiple: int, any_batch: bool = False) -> tuple[dict[int, object]]:
+    """Height and width as multiples of a number, and the batch if it is free, for torch.export."""
     longest = _LARGEST_SIDE // multiple
     height, width = Dim("height", min=2, max=longest), Dim("width", min=2, max=longest)
-    return ({2: multiple * height, 3: multiple * width} if multiple > 1 else {2: height, 3: width},)
+    sides: dict[int, object] = {2: multiple * height, 3: multiple * width} if multiple > 1 else {2: height, 3: width}
+    return (sides | {0: Dim("batch", min=1, max=_LARGEST_BATCH)} if any_batch else sides,)
+
+
+def layer_name(node: Node) -> str:
+    """The name of the layer in the network that an operator of its graph comes from."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    path = stack[-1][0] if stack else node.name
+    return str(path).removeprefix("L['self'].").removeprefix("network.")
 
 
 def used_bytes(module: GraphModule) -> int:

@@ -1,18 +1,61 @@
-"""FP16 inference with FP32 pictures in and out."""
+"""FP16 and BF16 inference with FP32 pictures in and out."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
-from baseline.restorer import Finest, size_multiple_of
+from baseline.errors import UserError
+from baseline.restorer import Finest, outputs_of, size_multiple_of
+
+_HEADROOM = 4
+"""Other pictures may reach further than those that were looked at."""
 
 
 class HalfPrecision(nn.Module):
     """A half-precision network behind a single-precision door; the finest output only."""
 
-    def __init__(self, half_network: nn.Module) -> None:
+    def __init__(self, half_network: nn.Module, dtype: torch.dtype = torch.float16) -> None:
         super().__init__()
         self.network = Finest(half_network)
         self.size_multiple = size_multiple_of(half_network)
+        self.dtype = dtype
 
     def forward(self, blurred: Tensor) -> Tensor:
-        restored: Tensor = self.network(blurred.half())
+        restored: Tensor = self.network(blurred.to(self.dtype))
         return restored.float()
+
+
+@torch.no_grad()
+def largest_activation(network: nn.Module, crops: list[Tensor]) -> tuple[float, str]:
+    """The largest absolute value that any layer gives for the crops, each 1,3,H,W, and that layer's name."""
+    found: dict[str, float] = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def look(_layer: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor):
+                found[name] = max(found.get(name, 0.0), float(output.abs().max()))
+
+        return look
+
+    hooks = [layer.register_forward_hook(watch(name)) for name, layer in network.named_modules() if name]
+    try:
+        for crop in crops:
+            outputs_of(network, crop)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    layer = max(found, key=found.__getitem__, default="")
+    return found.get(layer, 0.0), layer
+
+
+def check_range(network: nn.Module, crops: list[Tensor]) -> str:
+    """What of FP16's range the network uses, in words; a UserError if it comes near the end of it."""
+    largest, layer = largest_activation(network, crops)
+    limit = torch.finfo(torch.float16).max
+    if not largest < limit / _HEADROOM:
+        raise UserError(
+            f"FP16 must hold all activations up to {limit:g}; {layer} reached {largest:g}, within a factor of "
+            f"{_HEADROOM} of it. Take scheme bf16."
+        )
+    return f"largest activation {largest:.3g}, in {layer}; FP16 holds {limit:g}"

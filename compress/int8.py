@@ -1,4 +1,4 @@
-"""INT8 post-training quantization through PyTorch 2 export (torchao's PT2E): real integer convolutions.
+"""INT8 through PyTorch 2 export (torchao's PT2E): real integer convolutions.
 
 On x86 CPUs without VNNI the compiled convolutions add pairs of products in 16 bits, which saturate: there the weights
 get 7 bits, so that two products of at most 255 * 64 fit. Measured on the shipped teacher: with 8 bits its file agrees
@@ -7,25 +7,34 @@ with its FP32 outputs to 32 to 44 dB, where the graph that it was compiled from 
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 
 # torchao warns on import about CUDA libraries of its own that a CPU machine cannot load.
 logging.getLogger("torchao").setLevel(logging.ERROR)
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # noqa: E402  after the loggers are quiet
+from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver  # noqa: E402  after the loggers are quiet
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # noqa: E402
+from torchao.quantization.pt2e.quantizer import Quantizer  # noqa: E402
 from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86  # noqa: E402
 
+from baseline.errors import UserError  # noqa: E402
 from baseline.restorer import size_multiple_of  # noqa: E402
-from compress.graph import deployed_graph, state_limits_  # noqa: E402
+from compress.calibration import CALIBRATIONS  # noqa: E402
+from compress.graph import deployed_graph, layer_name, state_limits_  # noqa: E402
+from compress.known import Known, settle_  # noqa: E402
 from compress.machine import saturates_int8  # noqa: E402
+from compress.phases import without_transposed  # noqa: E402
+from compress.placing import IntegerSums  # noqa: E402
 
 _TRACED_SIDE = 64
 _CONVOLUTIONS = ("conv2d", "conv_transpose2d", "convolution")
+_SMALLEST_SCALE = 2**-12
 
 
 def weight_bits_here() -> int:
@@ -33,23 +42,62 @@ def weight_bits_here() -> int:
     return 7 if saturates_int8() else 8
 
 
-def prepare(network: nn.Module, weight_bits: int) -> GraphModule:
-    """The deployed graph of a float network with observers before and after what will be quantized."""
-    graph = deployed_graph(network.eval(), torch.zeros(1, 3, _TRACED_SIDE, _TRACED_SIDE))
-    settings = x86.get_default_x86_inductor_quantization_config()
-    limit = 2 ** (weight_bits - 1)
-    weight = replace(settings.weight, quant_min=-limit, quant_max=limit - 1)
-    quantizer = x86.X86InductorQuantizer().set_global(replace(settings, weight=weight))
-    prepared: GraphModule = prepare_pt2e(graph, quantizer)
-    state_limits_(prepared, size_multiple_of(network))
+@dataclass(frozen=True)
+class Plan:
+    """What is rounded to integers, and to how many bits: all that is needed to prepare a network again."""
+
+    weight_bits: int = field(default_factory=weight_bits_here)
+    sums: Literal["float", "int8"] = "float"
+    in_float: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as JSON holds it."""
+        return asdict(self) | {"in_float": list(self.in_float)}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Plan":
+        """The plan from what `as_json` gave."""
+        return cls(**{**stored, "in_float": tuple(stored["in_float"])})
+
+
+def prepare(network: nn.Module, plan: Plan, calibration: str = "histogram", any_batch: bool = False) -> GraphModule:
+    """The deployed graph of a float network with observers before and after what will be quantized.
+
+    It takes one picture at a time or, with `any_batch`, several, as training does.
+    """
+    batch = 2 if any_batch else 1
+    example = torch.zeros(batch, 3, _TRACED_SIDE, _TRACED_SIDE)
+    graph = deployed_graph(without_transposed(network.eval()), example)
+    prepared: GraphModule = prepare_pt2e(graph, _quantizer(plan, CALIBRATIONS[calibration]()))
+    state_limits_(prepared, size_multiple_of(network), batch)
     return prepared
+
+
+def _quantizer(plan: Plan, observer: Any) -> Quantizer:
+    default = x86.get_default_x86_inductor_quantization_config()
+    limit = 2 ** (plan.weight_bits - 1)
+    activation = replace(default.input_activation, observer_or_fake_quant_ctr=observer.with_args(eps=_SMALLEST_SCALE))
+    weight = replace(
+        default.weight,
+        quant_min=-limit,
+        quant_max=limit - 1,
+        observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=_SMALLEST_SCALE),
+    )
+    if plan.sums == "int8":
+        return IntegerSums(activation, weight, plan.in_float)
+    settings = replace(default, input_activation=activation, output_activation=activation, weight=weight)
+    quantizer = x86.X86InductorQuantizer().set_global(settings)
+    for name in plan.in_float:
+        quantizer.set_module_name_qconfig(f"network.{name}", None)
+    return quantizer
 
 
 @torch.no_grad()
 def calibrate_(prepared: GraphModule, crops: Iterable[Tensor]) -> None:
-    """Let the observers see the crops, each 1,3,H,W."""
+    """Let the observers see the crops, each 1,3,H,W; then put what they found out in their place."""
     for crop in crops:
         prepared(crop)
+    settle_(prepared)
 
 
 def convert(prepared: GraphModule) -> GraphModule:
@@ -60,14 +108,25 @@ def convert(prepared: GraphModule) -> GraphModule:
     return converted
 
 
-def restore_state_(prepared: GraphModule, state: dict[str, Tensor]) -> None:
-    """Give a freshly prepared network the weights and observed ranges that were kept. Observers take any shape."""
-    own = prepared.state_dict()
-    for name, tensor in state.items():
-        if name in own and own[name].shape != tensor.shape:
-            observer = prepared.get_submodule(name.rpartition(".")[0])
-            setattr(observer, name.rpartition(".")[2], torch.empty_like(tensor))
+def restored(network: nn.Module, plan: Plan, state: dict[str, Tensor]) -> GraphModule:
+    """The prepared graph of a float network of the right shape with the weights and scales that were kept.
+
+    A UserError if they were kept by a version that prepared networks in another way.
+    """
+    prepared = prepare(network, plan, "minmax")
+    for name, module in list(prepared.named_modules(remove_duplicate=False)):
+        if f"{name}.scale" in state and hasattr(module, "calculate_qparams"):
+            known = Known.like(module)
+            known.scale, known.zero_point = state[f"{name}.scale"], state[f"{name}.zero_point"]
+            prepared.set_submodule(name, known)
+    unlike = set(prepared.state_dict()) ^ set(state)
+    if unlike:
+        raise UserError(
+            "the artifact must be one that this version of lightsharp quantized; its weights have other names "
+            f"({min(unlike)}). Quantize the network again."
+        )
     prepared.load_state_dict(state)
+    return prepared
 
 
 def census(converted: GraphModule) -> tuple[list[str], dict[str, str]]:
@@ -78,17 +137,11 @@ def census(converted: GraphModule) -> tuple[list[str], dict[str, str]]:
         operator = str(node.target).split(".")[1] if node.op == "call_function" and "aten." in str(node.target) else ""
         if operator not in _CONVOLUTIONS:
             continue
-        layer = _layer_name(node)
+        layer = layer_name(node)
         if all("dequantize" in str(argument.target) for argument in node.args[:2]):
             quantized.append(layer)
         elif operator == "conv_transpose2d":
-            in_float[layer] = "transposed convolutions have no integer kernel in this runtime"
+            in_float[layer] = "a transposed convolution that cannot be computed exactly as an ordinary one"
         else:
             in_float[layer] = "the quantizer found no integer pattern for this convolution"
     return quantized, in_float
-
-
-def _layer_name(node: Node) -> str:
-    stack = list(node.meta.get("nn_module_stack", {}).values())
-    path = stack[-1][0] if stack else node.name
-    return str(path).removeprefix("L['self'].").removeprefix("network.")

@@ -17,7 +17,7 @@ class PhaseConv(nn.Module):
     def __init__(self, transposed: nn.ConvTranspose2d) -> None:
         super().__init__()
         self.stride = int(transposed.stride[0])
-        self.pads = tuple(int(p) for p in transposed.padding)  # type: ignore[arg-type]
+        self.pads = tuple(int(p) for p in transposed.padding)
         self.kernel = tuple(int(k) for k in transposed.kernel_size)
         self.extra = tuple(int(e) for e in transposed.output_padding)
         taps = tuple(-(-k // self.stride) for k in self.kernel)
@@ -60,7 +60,7 @@ def _replaceable(layer: nn.ConvTranspose2d) -> bool:
     """One group, no dilation, one stride, and no output beyond the phases."""
     stride = layer.stride[0]
     reach = all(
-        kernel + extra - int(pad) <= -(-kernel // stride) * stride
+        kernel + extra - int(str(pad)) <= -(-kernel // stride) * stride
         for kernel, extra, pad in zip(layer.kernel_size, layer.output_padding, layer.padding, strict=True)
     )
     return layer.groups == 1 and set(layer.dilation) == {1} and len(set(layer.stride)) == 1 and reach
@@ -71,6 +71,6 @@ def _phases_of(weight: Tensor, stride: int, taps: tuple[int, int]) -> Tensor:
     missing_rows, missing_columns = taps[0] * stride - weight.shape[2], taps[1] * stride - weight.shape[3]
     padded = F.pad(weight, (0, missing_columns, 0, missing_rows))
     # Kernel row m + s*j: j is the tap (reversed, for a convolution), m the phase.
-    split = padded.unflatten(3, (taps[1], stride)).unflatten(2, (taps[0], stride))
-    ordered = split.flip(2, 4).permute(1, 3, 5, 0, 2, 4)
-    return ordered.flatten(0, 2)
+    inputs, outputs = weight.shape[:2]
+    split = padded.reshape(inputs, outputs, taps[0], stride, taps[1], stride)
+    return split.flip(2, 4).permute(1, 3, 5, 0, 2, 4).flatten(0, 2)

@@ -5,7 +5,8 @@ Listing the schemes does not import torch: each one imports what it needs when i
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,9 +14,16 @@ from baseline.errors import UserError
 from baseline.registry import Registry
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
+    from torch.fx import GraphModule
 
     from baseline.artifact import Artifact
+    from compress.int8 import Plan
+    from compress.settings import QuantizeSettings
+
+    Calibrated = Callable[[Plan], GraphModule]
+    """The prepared and calibrated graph of a plan."""
 
 
 @dataclass
@@ -26,23 +34,46 @@ class QuantizeReport:
     quantized: list[str]
     in_float: dict[str, str] = field(default_factory=dict)
     calibration: str = "none needed"
-    options: dict[str, int] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    layers: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON holds it."""
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a scheme may look at: training crops of 1,3,H,W in pairs, and for those that train the training itself."""
+
+    blurred: list[Tensor]
+    sharp: list[Tensor]
+    fit: Callable[[nn.Module], None] | None = None
+
+    def described(self) -> str:
+        """Number, size and spread of the crops."""
+        sides = f"{self.blurred[0].shape[-2]}x{self.blurred[0].shape[-1]}"
+        deviation = sum(float(crop.std()) for crop in self.blurred) / len(self.blurred)
+        low, high = min(float(c.min()) for c in self.blurred), max(float(c.max()) for c in self.blurred)
+        return (
+            f"{len(self.blurred)} training crops of {sides} pixels, values {low:.2f} to {high:.2f}, "
+            f"mean standard deviation {deviation:.2f}"
+        )
+
+
 class Scheme(Protocol):
     """One way to store and compute with fewer bits."""
 
     dtype: str
-    needs_calibration: bool
+    trains: bool
 
-    def state(self, network: nn.Module, crops: list[Tensor], /) -> tuple[dict[str, Tensor], QuantizeReport]:
-        """What the artifact keeps of a float network, from calibration crops of 1,3,H,W where they are needed."""
+    def state(
+        self, network: nn.Module, material: Material, settings: QuantizeSettings, /
+    ) -> tuple[dict[str, Tensor], QuantizeReport]:
+        """What the artifact keeps of a float network."""
 
-    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, int]) -> nn.Module:
+    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
         """The quantized network, from a float one of the right shape (its weights do not matter) and what was kept."""
 
 
@@ -53,68 +84,143 @@ def _register(name: str, scheme: Scheme) -> None:
     SCHEMES.register(name)(scheme)
 
 
+def _layers_with_weights(network: nn.Module) -> list[str]:
+    return [name for name, layer in network.named_modules() if next(layer.parameters(recurse=False), None) is not None]
+
+
 class _HalfPrecision:
     """FP16: half-precision weights and arithmetic, FP32 in and out. For GPUs; on CPUs fast with AMX-FP16, else slow."""
 
     dtype = "fp16"
-    needs_calibration = False
+    trains = False
 
-    def state(self, network: nn.Module, _crops: list[Tensor]) -> tuple[dict[str, Tensor], QuantizeReport]:
-        layers = [
-            name for name, layer in network.named_modules() if next(layer.parameters(recurse=False), None) is not None
-        ]
-        state = {name: t.half() if t.is_floating_point() else t for name, t in network.state_dict().items()}
-        return state, QuantizeReport("fp16", layers)
+    def _torch_dtype(self) -> torch.dtype:
+        import torch
 
-    def rebuild(self, network: nn.Module, state: dict[str, Tensor], _options: dict[str, int]) -> nn.Module:
+        return torch.float16
+
+    def _notes(self, network: nn.Module, material: Material) -> list[str]:
+        from compress.half import check_range
+
+        return [check_range(network, material.blurred)]
+
+    def state(
+        self, network: nn.Module, material: Material, _settings: QuantizeSettings
+    ) -> tuple[dict[str, Tensor], QuantizeReport]:
+        notes = self._notes(network, material)
+        dtype = self._torch_dtype()
+        state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in network.state_dict().items()}
+        return state, QuantizeReport(self.dtype, _layers_with_weights(network), notes=notes)
+
+    def rebuild(self, network: nn.Module, state: dict[str, Tensor], _options: dict[str, Any]) -> nn.Module:
         from compress.half import HalfPrecision
 
-        network.half().load_state_dict(state)
-        return HalfPrecision(network)
+        network.to(self._torch_dtype()).load_state_dict(state)
+        return HalfPrecision(network, self._torch_dtype())
+
+
+class _BFloat16(_HalfPrecision):
+    """BF16: as fp16, with the range of FP32 and 8 bits of precision. For GPUs, and for CPUs with AMX or AVX512-BF16."""
+
+    dtype = "bf16"
+
+    def _torch_dtype(self) -> torch.dtype:
+        import torch
+
+        return torch.bfloat16
+
+    def _notes(self, _network: nn.Module, _material: Material) -> list[str]:
+        return []
 
 
 class _Int8:
     """INT8 post-training: integer convolutions, ranges from calibration crops. For CPUs with VNNI or AMX."""
 
     dtype = "int8"
-    needs_calibration = True
+    trains = False
 
-    def state(self, network: nn.Module, crops: list[Tensor]) -> tuple[dict[str, Tensor], QuantizeReport]:
+    def state(
+        self, network: nn.Module, material: Material, settings: QuantizeSettings
+    ) -> tuple[dict[str, Tensor], QuantizeReport]:
         from compress import int8
 
-        bits = int8.weight_bits_here()
-        prepared = int8.prepare(network, bits)
-        int8.calibrate_(prepared, crops)
+        check_calibration(material.blurred)
+
+        def calibrated(plan: Plan) -> GraphModule:
+            prepared = int8.prepare(network, plan, settings.calibration, any_batch=self.trains)
+            int8.calibrate_(prepared, material.blurred)
+            return prepared
+
+        report = QuantizeReport("", [], calibration=f"{settings.calibration} of {material.described()}")
+        plan = self._plan(int8.Plan(sums=settings.sums), calibrated, material, settings, report)
+        prepared = calibrated(plan)
+        self._trained_(prepared, material)
         # Converting consumes the prepared network, and a converted state cannot be loaded again: keep the prepared one.
-        state = {name: tensor.clone() for name, tensor in prepared.state_dict().items()}
-        quantized, in_float = int8.census(int8.convert(prepared))
-        return state, QuantizeReport("int8", quantized, in_float, options={"weight_bits": bits})
+        state = {name: tensor.detach().clone() for name, tensor in prepared.state_dict().items()}
+        report.quantized, in_float = int8.census(int8.convert(int8.restored(network, plan, state)))
+        report.in_float = in_float | {name: reason for name, reason in report.in_float.items() if name in in_float}
+        report.options = plan.as_json()
+        return state, report
 
-    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, int]) -> nn.Module:
+    def _plan(
+        self, plan: Plan, _calibrated: Calibrated, _material: Material, _given: QuantizeSettings, _to: QuantizeReport
+    ) -> Plan:
+        """No layer stays in float by choice."""
+        return plan
+
+    def _trained_(self, prepared: GraphModule, material: Material) -> None:
+        """Nothing is trained."""
+
+    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
         from compress import int8
 
-        prepared = int8.prepare(network, options.get("weight_bits", 8))
-        int8.restore_state_(prepared, state)
-        return int8.convert(prepared)
+        return int8.convert(int8.restored(network, int8.Plan.from_json(options), state))
 
 
+class _Int8Mixed(_Int8):
+    """INT8 post-training, the most harmful layers left in float: as few as keep the loss under max_loss_db."""
+
+    def _plan(
+        self, plan: Plan, calibrated: Calibrated, material: Material, given: QuantizeSettings, to: QuantizeReport
+    ) -> Plan:
+        from compress.mixed import choose_layers
+
+        pairs = list(zip(material.blurred, material.sharp, strict=True))
+        choice = choose_layers(plan, calibrated, pairs, given.max_loss_db)
+        to.in_float = dict.fromkeys(choice.in_float, f"kept in float to lose at most {given.max_loss_db:g} dB")
+        to.layers = choice.as_json()
+        return replace(plan, in_float=choice.in_float)
+
+
+class _Int8Aware(_Int8):
+    """INT8 quantization-aware: trained on with INT8 simulated, guided by the teacher; then as int8."""
+
+    trains = True
+
+    def _trained_(self, prepared: GraphModule, material: Material) -> None:
+        from compress.aware import train_simulated_
+
+        if material.fit is None:
+            raise ValueError("quantization-aware training needs a training")
+        train_simulated_(prepared, material.fit)
+
+
+_register("bf16", _BFloat16())
 _register("fp16", _HalfPrecision())
 _register("int8", _Int8())
+_register("int8-mixed", _Int8Mixed())
+_register("int8-qat", _Int8Aware())
 
 
-def quantize(artifact: Artifact, crops: list[Tensor], scheme_name: str, folder: Path) -> QuantizeReport:
+def quantize(artifact: Artifact, material: Material, settings: QuantizeSettings, folder: Path) -> QuantizeReport:
     """Write a quantized artifact. A UserError if calibration crops say nothing, or if the scheme touches no layer."""
-    scheme = SCHEMES[scheme_name]
-    if scheme.needs_calibration:
-        check_calibration(crops)
-    state, report = scheme.state(artifact.network, crops)
+    state, report = SCHEMES[settings.scheme].state(artifact.network, material, settings)
+    report.scheme = settings.scheme
     if not report.quantized:
         raise UserError(
-            f"scheme '{scheme_name}' must quantize at least one layer of the network; the network has none."
+            f"scheme '{settings.scheme}' must quantize at least one layer of the network; it quantized none."
         )
-    if scheme.needs_calibration:
-        report.calibration = f"{len(crops)} training crops of {crops[0].shape[-1]} pixels a side"
-    artifact.save(folder, state, {"scheme": scheme_name, **report.options})
+    artifact.save(folder, state, {"scheme": settings.scheme, **report.options})
     return report
 
 

@@ -7,6 +7,7 @@ from baseline.data.datasets import DATASETS
 from baseline.errors import unknown_name
 from baseline.networks.zoo import NETWORKS
 from baseline.presets import PRESETS
+from compress.calibration import CALIBRATIONS
 from compress.criteria import CRITERIA
 from compress.quantize import SCHEMES
 from compress.runtimes.table import RUNTIMES
@@ -29,6 +30,7 @@ LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "datasets": DATASETS.describe,
     "criteria": CRITERIA.describe,
     "allocations": ALLOCATIONS.describe,
+    "calibrations": CALIBRATIONS.describe,
     "schemes": SCHEMES.describe,
     "runtimes": lambda: {name: RUNTIMES[name].about for name in RUNTIMES},
     "presets": lambda: {name: PRESETS[name].about for name in PRESETS},

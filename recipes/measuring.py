@@ -20,17 +20,11 @@ from compress.latency import LatencySettings, time_in_turn
 from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import AUTO, RUNTIMES, file_runtime, memory_runtime, open_deployable
 from recipes.schema import MeasureSettings
+from recipes.stages.stage import OPENING
 from recipes.store import Store, key_of, library_versions, source_sha256
 from reports.record import LatencyRow
 
-_SOURCES = (
-    "baseline",
-    "compress/cost.py",
-    "compress/graph.py",
-    "compress/quantize.py",
-    "compress/half.py",
-    "compress/int8.py",
-)
+_SOURCES = (*OPENING, "compress/cost.py")
 """The code that scores and counts depend on."""
 
 _SAMPLES = 3

@@ -74,7 +74,7 @@ class Pipeline:
             "versions": library_versions(),
             "sources": source_sha256((*stage.sources, f"recipes/stages/{step.stage}.py", "recipes/stages/wiring.py")),
         }
-        if stage.uses_teacher and self.teacher is not None:
+        if step.settings.uses_teacher and self.teacher is not None:
             identity["teacher"] = file_sha256(self.teacher / "model.json")
         if stage.uses_data:
             identity["data"] = self.data.manifest

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # The folders tests/baseline, tests/compress, ... must not stand in for the packages of the same names.
 ROOT = Path(__file__).parent.parent
@@ -24,6 +25,9 @@ from baseline.networks.zoo import build  # noqa: E402
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 TINY = {"width": 8, "num_blocks": 1}
+
+if TYPE_CHECKING:
+    from compress.quantize import Material
 
 
 def pytest_configure() -> None:
@@ -91,6 +95,14 @@ def crops(photo_tensor: Tensor) -> list[Tensor]:
 
 
 @pytest.fixture(scope="session")
+def material(crops: list[Tensor]) -> "Material":
+    """The crops, each its own sharp picture."""
+    from compress.quantize import Material
+
+    return Material(crops, crops)
+
+
+@pytest.fixture(scope="session")
 def float_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The artifact of a tiny float network. Read only."""
     folder = tmp_path_factory.mktemp("artifacts") / "float"
@@ -99,13 +111,14 @@ def float_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def int8_folder(tmp_path_factory: pytest.TempPathFactory, crops: list[Tensor], float_folder: Path) -> Path:
+def int8_folder(tmp_path_factory: pytest.TempPathFactory, material: "Material", float_folder: Path) -> Path:
     """The same network quantized. Read only."""
     from baseline.artifact import load
     from compress.quantize import quantize
+    from compress.settings import QuantizeSettings
 
     folder = tmp_path_factory.mktemp("artifacts") / "int8"
-    quantize(load(float_folder), crops, "int8", folder)
+    quantize(load(float_folder), material, QuantizeSettings(scheme="int8"), folder)
     return folder
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +64,9 @@ def open_file(path: Path) -> SessionRestorer:
 
 def census(path: Path) -> dict[str, int]:
     """How many convolutions are integer and how many float in the graph that OpenVINO really runs."""
-    counted = Counter(
-        "integer" if precision in ("i8", "u8") else "float" for kind, precision in operators(path) if kind in _CONVOLUTIONS
-    )
-    return {f"{kind}_convolutions": counted[kind] for kind in ("integer", "float")}
+    precisions = [precision for kind, precision in operators(path) if kind in _CONVOLUTIONS]
+    integer = sum(precision in ("i8", "u8") for precision in precisions)
+    return {"integer_convolutions": integer, "float_convolutions": len(precisions) - integer}
 
 
 _CONVOLUTIONS = ("Convolution", "Deconvolution")
@@ -106,5 +104,6 @@ def _compiled(model: Any, threads: int) -> Any:
 
 def _foreign(path: Path) -> UserError:
     return UserError(
-        f"{path} must be an OpenVINO file that lightsharp wrote; it is damaged or foreign. Make it with lightsharp export."
+        f"{path} must be an OpenVINO file that lightsharp wrote; it is damaged or foreign. "
+        "Make it with lightsharp export."
     )

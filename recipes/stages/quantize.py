@@ -1,27 +1,49 @@
 """The quantize stage: calibration crops come from the data's training part, never from val or test."""
 
+import copy
+
 import torch
-from torch import Tensor
+from torch import nn
 
 from baseline.artifact import load
 from baseline.data.loader import fixed_crops
 from baseline.data.pairs import DataSet
-from compress.quantize import SCHEMES, quantize
+from baseline.errors import UserError
+from compress.distill import distillation
+from compress.quantize import SCHEMES, Material, quantize
 from compress.settings import QuantizeSettings
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import parent_of, remember_
+from recipes.stages.wiring import fitted, parent_of, pictures_of, remember_
 
 
 def run(given: StageInput, settings: QuantizeSettings) -> StageOutcome:
     """Quantize and save."""
     artifact = load(parent_of(given, "quantize"))
-    crops = calibration_crops(given.data, settings) if SCHEMES[settings.scheme].needs_calibration else []
+    outcome = StageOutcome()
+
+    def fit(network: nn.Module) -> None:
+        if given.teacher is None:
+            raise UserError("quantization-aware training must have a teacher; there is none. Name one under teacher:.")
+        training = settings.training
+        teacher = copy.deepcopy(load(given.teacher).network)
+        loss = distillation(teacher, training.loss, training.teacher_weight)
+        report = fitted(network, loss, given, training)
+        outcome.steps, outcome.minutes = report.steps, report.minutes
+        outcome.pictures = pictures_of(training)
+        outcome.details["curve"] = report.curve
+
+    trains = SCHEMES[settings.scheme].trains
+    found = material(given.data, settings)
+    if trains:
+        found = Material(found.blurred, found.sharp, fit)
     remember_(artifact, "quantize", settings, given)
-    report = quantize(artifact, crops, settings.scheme, given.output)
-    return StageOutcome(pictures=len(crops), details=report.as_json())
+    report = quantize(artifact, found, settings, given.output)
+    outcome.pictures += len(found.blurred)
+    outcome.details.update(report.as_json())
+    return outcome
 
 
-def calibration_crops(data: DataSet, settings: QuantizeSettings) -> list[Tensor]:
-    """Blurred training crops, each 1,3,H,W, the same for the same seed."""
-    source = data.training_crops(settings.crop)
-    return list(torch.split(fixed_crops(source, settings.crops, settings.crop, settings.seed).blurred, 1))
+def material(data: DataSet, settings: QuantizeSettings) -> Material:
+    """Training crops, blurred and sharp, each 1,3,H,W, the same for the same seed."""
+    crops = fixed_crops(data.training_crops(settings.crop), settings.crops, settings.crop, settings.seed)
+    return Material(list(torch.split(crops.blurred, 1)), list(torch.split(crops.sharp, 1)))

@@ -55,7 +55,6 @@ class Stage:
     about: str
     settings: type[Settings]
     sources: tuple[str, ...]
-    uses_teacher: bool = False
     uses_data: bool = False
     depends_on_machine: bool = False
 
@@ -102,24 +101,19 @@ STAGES.register("distill")(
         "train a student to give the teacher's outputs",
         DistillSettings,
         ("baseline", "compress/distill.py", "compress/students.py"),
-        uses_teacher=True,
         uses_data=True,
     )
 )
-_DEPLOYING = (
-    "baseline",
-    "compress/quantize.py",
-    "compress/int8.py",
-    "compress/half.py",
-    "compress/graph.py",
-    "compress/machine.py",
-)
+_OPENING = ("quantize", "int8", "known", "calibration", "percentile", "placing", "phases", "half", "graph", "machine")
+OPENING = ("baseline", *(f"compress/{name}.py" for name in _OPENING))
+"""The code that opens an artifact as what is deployed."""
+
 STAGES.register("quantize")(
     Stage(
         "recipes.stages.quantize",
         "compute with fewer bits",
         QuantizeSettings,
-        _DEPLOYING,
+        (*OPENING, "compress/mixed.py", "compress/aware.py", "compress/distill.py"),
         uses_data=True,
         depends_on_machine=True,
     )
@@ -129,7 +123,7 @@ STAGES.register("export")(
         "recipes.stages.export",
         "write a file for a runtime; a recipe's runner does so for every variant",
         ExportSettings,
-        (*_DEPLOYING, "compress/runtimes"),
+        (*OPENING, "compress/onnx_file.py", "compress/signed.py", "compress/runtimes"),
         depends_on_machine=True,
     )
 )

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from baseline.artifact import Artifact, load, read_manifest
+from baseline.artifact import Artifact, load, read_manifest, read_state
 from baseline.errors import UserError
 from baseline.restorer import Finest, NetworkRestorer
 from compress import int8
 from compress.cost import deployed_params, weight_bytes
-from compress.quantize import SCHEMES, dtype_of, open_artifact, quantize
+from compress.half import check_range
+from compress.known import Known, known_of
+from compress.quantize import SCHEMES, Material, QuantizeReport, dtype_of, open_artifact, quantize
 from compress.settings import QuantizeSettings
 
 MODULE = """
@@ -20,6 +22,27 @@ from torch import nn
 class Negative(nn.Module):
     def forward(self, image):
         return 1 - image
+"""
+
+TWO_LAYERS = """
+import torch
+from torch import nn
+
+class Two(nn.Module):
+    # One channel of the harmful layer's input is a thousand times as large as the others, and is not used.
+    def __init__(self):
+        super().__init__()
+        self.fine = nn.Conv2d(3, 4, 1, bias=False)
+        self.harmful = nn.Conv2d(4, 3, 1, bias=False)
+        with torch.no_grad():
+            self.fine.weight.zero_()
+            self.fine.weight[:3, :, 0, 0] = torch.eye(3)
+            self.fine.weight[3] = 1000
+            self.harmful.weight.zero_()
+            self.harmful.weight[:, :3, 0, 0] = torch.eye(3)
+
+    def forward(self, image):
+        return self.harmful(self.fine(image))
 """
 
 OPENS = """
@@ -41,12 +64,18 @@ def run(network: nn.Module, picture: Tensor) -> Tensor:
     return network(picture)
 
 
+def quantized(folder: Path, material: Material, out: Path, **settings: object) -> QuantizeReport:
+    return quantize(load(folder), material, QuantizeSettings(**settings), out)
+
+
 @pytest.fixture(scope="module")
-def fp16_folder(tmp_path_factory: pytest.TempPathFactory, float_folder: Path) -> Path:
+def fp16_folder(tmp_path_factory: pytest.TempPathFactory, float_folder: Path, material: Material) -> Path:
     folder = tmp_path_factory.mktemp("artifacts") / "fp16"
-    report = quantize(load(float_folder), [], "fp16", folder)
+    report = quantized(float_folder, material, folder, scheme="fp16")
     assert "head" in report.quantized
     assert report.calibration == "none needed"
+    assert len(report.notes) == 1
+    assert report.notes[0].endswith("; FP16 holds 65504")
     return folder
 
 
@@ -58,25 +87,26 @@ def test_a_loaded_int8_artifact_gives_the_output_of_the_network_that_was_quantiz
     tmp_path: Path,
     run_python: Callable[..., object],
 ) -> None:
-    prepared = int8.prepare(load(float_folder).network, int8.weight_bits_here())
+    prepared = int8.prepare(load(float_folder).network, int8.Plan())
     int8.calibrate_(prepared, crops)
-    quantized = run(int8.convert(prepared), photo_tensor)
+    expected = run(int8.convert(prepared), photo_tensor)
     torch.save(photo_tensor, tmp_path / "in.pt")
     done = run_python("-c", OPENS, str(int8_folder), "in.pt", "out.pt")
     assert done.returncode == 0, done.stderr
-    assert torch.equal(torch.load(tmp_path / "out.pt"), quantized)
+    assert torch.equal(torch.load(tmp_path / "out.pt"), expected)
 
 
 def test_weights_have_the_bits_that_the_artifact_says(
-    float_folder: Path, crops: list[Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    float_folder: Path, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for saturates, bits, largest in ((True, 7, 64), (False, 8, 128)):
         monkeypatch.setattr(int8, "saturates_int8", lambda saturates=saturates: saturates)
         folder = tmp_path / str(bits)
-        quantize(load(float_folder), crops, "int8", folder)
+        quantized(float_folder, material, folder, scheme="int8")
         monkeypatch.setattr(int8, "saturates_int8", lambda saturates=saturates: not saturates)
         levels = [t for t in open_artifact(folder).state_dict().values() if t.dtype == torch.int8]
-        assert read_manifest(folder).quantization == {"scheme": "int8", "weight_bits": bits}
+        plan = {"weight_bits": bits, "sums": "float", "in_float": []}
+        assert read_manifest(folder).quantization == {"scheme": "int8"} | plan
         assert largest / 2 < max(t.abs().max().item() for t in map(torch.Tensor.int, levels)) <= largest
 
 
@@ -96,26 +126,142 @@ def test_int8_takes_any_size_that_fits(int8_folder: Path) -> None:
         assert restored.shape == (2, 3, *size)
 
 
-def test_the_census_says_what_became_integer_and_what_did_not(float_folder: Path, crops: list[Tensor]) -> None:
-    _, report = SCHEMES["int8"].state(load(float_folder).network, crops)
+@pytest.mark.parametrize("sums", ["float", "int8"])
+def test_every_convolution_becomes_integer_transposed_ones_too(
+    float_folder: Path, material: Material, tmp_path: Path, sums: str
+) -> None:
+    report = quantized(float_folder, material, tmp_path / "out", scheme="int8", sums=sums)
     deployed = {
-        name: layer
+        f"{name}.phases" if isinstance(layer, nn.ConvTranspose2d) else name
         for name, layer in load(float_folder).network.named_modules()
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and name not in ("out.0", "out.1")
     }
-    transposed = {name for name, layer in deployed.items() if isinstance(layer, nn.ConvTranspose2d)}
-    assert transposed == {"up.0", "up.1"} == set(report.in_float)
-    assert set(report.in_float.values()) == {"transposed convolutions have no integer kernel in this runtime"}
-    assert set(report.quantized) == set(deployed) - transposed
+    assert {"up.0.phases", "up.1.phases", "head"} < deployed
+    assert set(report.quantized) == deployed
+    assert report.in_float == {}
 
 
-def test_int8_weights_are_a_quarter_for_what_is_quantized(float_folder: Path, int8_folder: Path) -> None:
-    network = load(float_folder).network
-    params = deployed_params(network)
-    transposed = sum(p.numel() for p in network.up.parameters())
-    at_least = params - transposed + 4 * transposed
-    assert at_least < weight_bytes(open_artifact(int8_folder), params) < 0.5 * 4 * params
+def test_sums_in_integers_leave_no_float_between_the_layers(
+    float_folder: Path, material: Material, tmp_path: Path, photo_tensor: Tensor
+) -> None:
+    quantized(float_folder, material, tmp_path / "out", scheme="int8", sums="int8")
+    converted = open_artifact(tmp_path / "out")
+    last = next(node for node in converted.graph.nodes if node.op == "output").all_input_nodes
+    kinds = ("conv2d", "add", "mul", "cat", "upsample", "relu")
+    for node in converted.graph.nodes:
+        name = str(node.target)
+        if node.op == "call_function" and any(f"aten.{kind}" in name for kind in kinds) and node not in last:
+            sources = [a for a in node.all_input_nodes if "bias" not in a.name]
+            fused = ("relu" in name and "conv2d" in str(sources[0].target)) or "add" in str(sources[0].target)
+            assert fused or all("dequantize" in str(a.target) for a in sources), node
+    whole = run(Finest(load(float_folder).network), photo_tensor)
+    assert 30 < psnr_db(run(converted, photo_tensor), whole) < 80
+
+
+def test_int8_weights_are_a_quarter(float_folder: Path, int8_folder: Path) -> None:
+    params = deployed_params(load(float_folder).network)
+    assert params < weight_bytes(open_artifact(int8_folder), params) < 0.5 * 4 * params
     assert weight_bytes(open_artifact(float_folder), params) == 4 * params
+
+
+def test_what_simulates_int8_computes_what_int8_computes(
+    float_folder: Path, crops: list[Tensor], photo_tensor: Tensor
+) -> None:
+    prepared = int8.prepare(load(float_folder).network, int8.Plan(), "percentile")
+    int8.calibrate_(prepared, crops)
+    whole = run(prepared, photo_tensor)
+    for known in known_of(prepared):
+        known.simulates = True
+    simulated = run(prepared, photo_tensor)
+    assert not torch.equal(simulated, whole)
+    for known in known_of(prepared):
+        known.simulates = False
+    torch.testing.assert_close(run(int8.convert(prepared), photo_tensor), simulated, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "scale"),
+    [("minmax", 8.0 / 255), ("percentile", 1.0 / 255), ("histogram", 8.0 / 255)],
+)
+def test_a_percentile_cuts_off_what_is_rare(calibration: str, scale: float) -> None:
+    picture = torch.linspace(0, 1, 256 * 256).reshape(1, 1, 256, 256).repeat(1, 3, 1, 1)
+    picture[0, 0, 0, 0] = 8
+    prepared = int8.prepare(nn.Conv2d(3, 3, 1), int8.Plan(), calibration)
+    int8.calibrate_(prepared, [picture])
+    (activation,) = [known for known in known_of(prepared) if not known.of_weights]
+    # A histogram weighs cutting off against rounding: one value in 196608 may go either way, but not beyond the range.
+    assert 1.0 / 255 * 0.99 < activation.scale.item() <= scale * 1.03
+
+
+def test_mixed_precision_keeps_the_harmful_layer_in_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "users_two.py").write_text(TWO_LAYERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    Artifact.new("users_two:Two", {}, seed=0).save(tmp_path / "two")
+    pictures = [torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    given = Material(pictures, pictures)
+    all_in = quantized(tmp_path / "two", given, tmp_path / "all", scheme="int8")
+    assert set(all_in.quantized) == {"fine", "harmful"}
+    mixed = quantized(tmp_path / "two", given, tmp_path / "mixed", scheme="int8-mixed", max_loss_db=70.0)
+    assert mixed.quantized == ["fine"]
+    assert mixed.in_float == {"harmful": "kept in float to lose at most 70 dB"}
+    assert mixed.layers["loss_of_all_db"] > 70 > mixed.layers["loss_db"] > 0
+    assert [row["layer"] for row in mixed.layers["damage"]] == ["harmful", "fine"]
+    again = run(open_artifact(tmp_path / "mixed"), pictures[0])
+    assert psnr_db(again, pictures[0]) > psnr_db(run(open_artifact(tmp_path / "all"), pictures[0]), pictures[0]) + 3
+
+
+def test_aware_training_changes_the_weights_and_their_scales(
+    float_folder: Path, crops: list[Tensor], tmp_path: Path, photo_tensor: Tensor
+) -> None:
+    before: dict[str, Tensor] = {}
+    simulated: list[Tensor] = []
+
+    def fit(network: nn.Module) -> None:
+        network.train()
+        before.update({name: t.detach().clone() for name, t in network.state_dict().items()})
+        optimizer = torch.optim.SGD(network.parameters(), lr=1e-2)
+        for _ in range(3):
+            loss = (network(torch.cat(crops)) - torch.cat(crops)).abs().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        network.eval()
+        simulated.append(run(network, photo_tensor))
+
+    quantized(float_folder, Material(crops, crops, fit), tmp_path / "aware", scheme="int8-qat")
+    converted = open_artifact(tmp_path / "aware")
+    torch.testing.assert_close(run(converted, photo_tensor), simulated[0], atol=1e-6, rtol=0)
+    quantized(float_folder, Material(crops, crops), tmp_path / "plain", scheme="int8")
+    assert not torch.equal(run(open_artifact(tmp_path / "plain"), photo_tensor), simulated[0])
+
+
+def test_the_range_of_fp16_is_checked(crops: list[Tensor]) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
+    with torch.no_grad():
+        network[1].weight.fill_(3e4)
+        network[1].bias.zero_()
+        network[0].weight.fill_(1)
+        network[0].bias.zero_()
+    with pytest.raises(UserError) as error:
+        check_range(network, crops)
+    assert str(error.value).startswith("FP16 must hold all activations up to 65504; 1 reached ")
+    assert str(error.value).endswith("Take scheme bf16.")
+    with torch.no_grad():
+        network[1].weight.fill_(1)
+    largest = 9 * max(float(crop.mean(1).max()) for crop in crops)
+    assert check_range(network, crops) == f"largest activation {largest:.3g}, in 1; FP16 holds 65504"
+
+
+def test_an_artifact_of_another_version_is_refused(int8_folder: Path, float_folder: Path) -> None:
+    prepared = int8.restored(load(float_folder).network, int8.Plan(), state_of(int8_folder))
+    assert all(isinstance(known, Known) for known in known_of(prepared))
+    state = {name.replace("up", "old_up"): tensor for name, tensor in state_of(int8_folder).items()}
+    with pytest.raises(UserError, match=r"must be one that this version of lightsharp quantized; .*Quantize the net"):
+        int8.restored(load(float_folder).network, int8.Plan(), state)
+
+
+def state_of(folder: Path) -> dict[str, Tensor]:
+    return read_state(folder, read_manifest(folder))
 
 
 def test_fp16_halves_the_file_and_hardly_changes_the_output(
@@ -148,9 +294,9 @@ def test_touching_no_layer_is_an_error(
     monkeypatch.syspath_prepend(tmp_path)
     artifact = Artifact.new("users_negative:Negative", {}, seed=0)
     with pytest.raises(UserError) as error:
-        quantize(artifact, crops, scheme, tmp_path / "out")
+        quantize(artifact, Material(crops, crops, lambda _: None), QuantizeSettings(scheme=scheme), tmp_path / "out")
     assert str(error.value) == (
-        f"scheme '{scheme}' must quantize at least one layer of the network; the network has none."
+        f"scheme '{scheme}' must quantize at least one layer of the network; it quantized none."
     )
     assert not (tmp_path / "out").exists()
 
@@ -160,15 +306,33 @@ def test_touching_no_layer_is_an_error(
 )
 def test_calibration_that_says_nothing_is_refused(float_folder: Path, tmp_path: Path, value: float, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        quantize(load(float_folder), [torch.full((1, 3, 64, 64), value)] * 3, "int8", tmp_path / "out")
+        flat = [torch.full((1, 3, 64, 64), value)] * 3
+        quantized(float_folder, Material(flat, flat), tmp_path / "out", scheme="int8")
     assert not (tmp_path / "out").exists()
 
 
 def test_one_bad_crop_among_good_ones_is_refused(float_folder: Path, crops: list[Tensor], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="must hold finite numbers"):
-        quantize(load(float_folder), [*crops, torch.full((1, 3, 64, 64), torch.inf)], "int8", tmp_path / "out")
+        pictures = [*crops, torch.full((1, 3, 64, 64), torch.inf)]
+        quantized(float_folder, Material(pictures, pictures), tmp_path / "out", scheme="int8")
 
 
 def test_an_unknown_scheme_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"^no quantization scheme 'int4'\. Did you mean 'int8'\? Known: fp16, int8\.$"):
+    known = "bf16, fp16, int8, int8-mixed, int8-qat"
+    with pytest.raises(UserError, match=rf"^no quantization scheme 'int4'\. Did you mean 'int8'\? Known: {known}\.$"):
         QuantizeSettings(scheme="int4")
+    with pytest.raises(UserError, match=r"^no calibration 'entropy'\. Known: histogram, minmax, percentile\.$"):
+        QuantizeSettings(scheme="int8", calibration="entropy")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"scheme": "fp16", "sums": "int8"}, "sums must go with an int8 scheme; scheme is fp16"),
+        ({"scheme": "int8", "max_loss_db": 0.1}, "max_loss_db must go with scheme int8-mixed; scheme is int8"),
+        ({"scheme": "int8", "train": {"steps": 5}}, "train goes with a scheme that trains, such as int8-qat"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace(".", r"\.")):
+        QuantizeSettings(**settings)

@@ -15,7 +15,7 @@ from baseline.settings import Settings
 from compress.settings import QuantizeSettings
 from recipes.pipeline import Pipeline
 from recipes.schema import parse_steps
-from recipes.stages.quantize import calibration_crops
+from recipes.stages.quantize import material
 from recipes.stages.stage import STAGES, StageInput, StageOutcome
 from recipes.store import Store, source_sha256
 
@@ -156,8 +156,8 @@ def test_calibration_comes_from_training_photographs(monkeypatch: pytest.MonkeyP
         return np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
 
     monkeypatch.setattr(photos, "load_photo", opened)
-    crops = calibration_crops(photos.photos(), QuantizeSettings(scheme="int8", crops=150, crop=64))
-    assert {tuple(crop.shape) for crop in crops} == {(1, 3, 64, 64)}
+    found = material(photos.photos(), QuantizeSettings(scheme="int8", crops=150, crop=64))
+    assert {tuple(crop.shape) for crop in (*found.blurred, *found.sharp)} == {(1, 3, 64, 64)}
     assert set(used) <= set(list_pictures(photos.FOLDER / "train"))
     assert len(set(used)) > 30
 
