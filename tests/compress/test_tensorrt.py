@@ -184,7 +184,7 @@ def test_an_engine_for_another_machine_is_refused(log: Log, tmp_path: Path, chan
     [
         b"",
         b"a plain engine",
-        b"lightsharp engine 1\n" + (99).to_bytes(8, "little") + b"{}",
+        b"lightsharp engine 1\n" + (1 << 62).to_bytes(8, "little") + b"{}",
         b"lightsharp engine 1\n" + (2).to_bytes(8, "little") + b"{}engine",
         b"lightsharp engine 1\n" + (2).to_bytes(8, "little") + b"\xff{engine",
     ],

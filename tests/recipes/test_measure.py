@@ -165,11 +165,11 @@ def test_the_table_fits_a_terminal_and_json_has_throughput(
     monkeypatch.setattr(timing, "peak_mb", lambda subject, settings: 12.345)
     monkeypatch.chdir(float_folder.parent)
     arguments = ["float", "--runtime", "auto", "--runtime", "tensorrt", "--size", "16x24", "--size", "32x32"]
-    shown = CliRunner().invoke(measure, [*arguments, "--threads", "1", "--memory"], catch_exceptions=False).output
+    shown = CliRunner().invoke(measure, [*arguments, "--threads", "2", "--memory"], catch_exceptions=False).output
     lines = [line for line in shown.splitlines() if "NVIDIA" not in line and "in turn" not in line]
     assert max(len(line) for line in lines) <= 80
     assert [line for line in lines if line.startswith("cpu, ")] == [
-        f"cpu, 1 threads, 1x3x{size}" for size in ("16x24", "32x32")
+        f"cpu, 2 threads, 1x3x{size}" for size in ("16x24", "32x32")
     ]
     assert shown.count("float, fp32, inductor *") == 2
     # 1 picture of 16x24 in 20 ms.
