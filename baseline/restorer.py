@@ -76,16 +76,48 @@ def in_batches(run: Callable[[Tensor], Tensor], pictures: Tensor, max_batch: int
     return torch.cat([run(part) for part in torch.split(pictures, max_batch)])
 
 
+_MARGIN = 32
+"""Pixels by which tiles of a fixed size overlap on each side, where they have them: a quarter of a side at most."""
+
+
 def restore_any_size(restorer: Restorer, blurred: Tensor) -> Tensor:
-    """N,3,H,W of any size -> the same size: padded by reflection to what the restorer takes, and cropped back."""
+    """N,3,H,W of any size -> the same size: padded by reflection to what the restorer takes, and cropped back.
+
+    What is larger than the fixed size of a restorer goes through it in overlapping tiles.
+    """
     height, width = blurred.shape[-2:]
-    target = restorer.fixed_size or (_up_to(restorer.size_multiple, height), _up_to(restorer.size_multiple, width))
+    if restorer.fixed_size is None:
+        target = _up_to(restorer.size_multiple, height), _up_to(restorer.size_multiple, width)
+    else:
+        target = max(restorer.fixed_size[0], height), max(restorer.fixed_size[1], width)
     bottom, right = target[0] - height, target[1] - width
-    if bottom == 0 and right == 0:
-        return restorer(blurred)
-    # Reflection needs more pixels than it adds; pictures of a few pixels repeat their border instead.
-    mode = "reflect" if bottom < height and right < width else "replicate"
-    return restorer(F.pad(blurred, (0, right, 0, bottom), mode=mode))[..., :height, :width]
+    if bottom or right:
+        # Reflection needs more pixels than it adds; pictures of a few pixels repeat their border instead.
+        mode = "reflect" if bottom < height and right < width else "replicate"
+        blurred = F.pad(blurred, (0, right, 0, bottom), mode=mode)
+    whole = restorer(blurred) if target == (restorer.fixed_size or target) else _in_tiles(restorer, blurred)
+    return whole[..., :height, :width]
+
+
+def _in_tiles(restorer: Restorer, blurred: Tensor) -> Tensor:
+    """N,3,H,W at least as large as the fixed size: each tile gives its inner part, and borders that end."""
+    tile = restorer.fixed_size
+    if tile is None:
+        raise ValueError("only a restorer of a fixed size needs tiles")
+    restored = torch.empty_like(blurred)
+    for top, from_top in _tile_starts(blurred.shape[-2], tile[0]):
+        for left, from_left in _tile_starts(blurred.shape[-1], tile[1]):
+            piece = restorer(blurred[..., top : top + tile[0], left : left + tile[1]])
+            rows, columns = slice(top + from_top, top + tile[0]), slice(left + from_left, left + tile[1])
+            restored[..., rows, columns] = piece[..., from_top:, from_left:]
+    return restored
+
+
+def _tile_starts(side: int, tile: int) -> list[tuple[int, int]]:
+    """Where tiles begin, and how many pixels of each belong to the one before."""
+    margin = min(_MARGIN, tile // 4)
+    starts = [*range(0, side - tile, tile - 2 * margin), side - tile]
+    return [(start, margin if start else 0) for start in starts]
 
 
 def fitting_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:

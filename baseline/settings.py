@@ -38,6 +38,11 @@ class Settings(BaseModel):
         return False
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """The optional packages that the result of a stage with these settings depends on."""
+        return ()
+
+    @property
     def depends_on_machine(self) -> bool:
         """Whether the result of a stage with these settings holds for the machine that it was made on."""
         return False

@@ -15,7 +15,7 @@ from compress.channels import removed
 from compress.half import HalfPrecision
 from compress.latency import LatencySettings, time_in_turn
 from compress.prune import PrunePlan, Surveyed, plan
-from compress.runtimes.table import AUTO, RUNTIMES, file_runtime, memory_runtime
+from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime
 from compress.sensitivity import Sensitivity
 from compress.settings import LatencyPlace, PruneSettings
 
@@ -25,10 +25,13 @@ _CLOSE = 0.03
 Clock = Callable[[nn.Module, nn.Module, LatencyPlace], dict[str, float | str]]
 """The unpruned and the pruned network -> `unpruned_latency_ms` and `latency_ms`, or `missing` with the reason."""
 
+_CLOCKED_AS = {"cpu": "aoti", "cuda": "inductor"}
+"""The runtime that the clock is read on: the one that single layers are timed with, too."""
+
 
 def measure_both(unpruned: nn.Module, pruned: nn.Module, place: LatencyPlace) -> dict[str, float | str]:
     """Median milliseconds of both as deployables, timed in turn; on CUDA in memory, where there are no files."""
-    runtime = AUTO[place.device]
+    runtime = _CLOCKED_AS[place.device]
     unavailable = (file_runtime if RUNTIMES[runtime].suffix else memory_runtime)(runtime).unavailable(place.device)
     if unavailable:
         return {"missing": unavailable}

@@ -8,7 +8,7 @@ from baseline.settings import FitSettings, Settings, Share
 from compress.calibration import CALIBRATIONS
 from compress.criteria import CRITERIA
 from compress.quantize import SCHEMES
-from compress.runtimes.table import check_file_runtime
+from compress.runtimes.table import RUNTIMES, check_file_runtime
 from compress.students import student_plan
 from compress.widths import ALLOCATIONS
 
@@ -143,7 +143,7 @@ class QuantizeSettings(Settings):
     seed: int = Field(default=0, ge=0)
     sums: Literal["float", "int8"] = Field(
         default="float",
-        description="int8: sums and all between the layers are rounded, too, as executorch and onnxruntime need it",
+        description="int8: sums and all between the layers are rounded, too, as onnxruntime needs it",
     )
     max_loss_db: float = Field(default=0.05, gt=0, description="of int8-mixed: PSNR on training crops")
     train: AwareSettings | None = Field(default=None, description="of int8-qat; none: its defaults")
@@ -193,3 +193,8 @@ class ExportSettings(Settings):
     def _runtime_has_files(cls, name: str) -> str:
         check_file_runtime(name)
         return name
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those of the runtime."""
+        return RUNTIMES[self.runtime].packages

@@ -1,23 +1,41 @@
-"""The export command: a network by name becomes a deployable's file."""
+"""The export command: a network by name becomes deployables."""
 
 from pathlib import Path
 
-from baseline.errors import UserError
+from baseline.errors import UserError, unknown_name
 from baseline.output import output_folder
-from compress.quantize import open_artifact
-from compress.runtimes.table import file_runtime, runtime_of
+from compress.deployable import Deployed, export_checked
+from compress.quantize import dtype_of, open_artifact
+from compress.runtimes.table import RUNTIMES
 from recipes.resolve import artifact_folder
-from recipes.weights import export_to
+
+_OTHER_NAMES = {"openvino": "xml", "tensorrt": "engine"}
+"""Kinds of files by the names that people know them by."""
 
 
-def export_named(name: str, suffix: str, size: tuple[int, int], out: Path) -> dict[str, str]:
-    """Write a deployable of a named network, or an original checkpoint; returns what it was built for."""
-    if suffix == "original":
-        return export_to(out, name)
-    wanted = f".{suffix.removeprefix('.')}"
-    runtime = runtime_of(wanted)
-    if out.suffix != wanted:
-        raise UserError(f"--out must end in {wanted}; got {out}.")
+def targets(name: str, kinds: str, out: Path) -> dict[Path, str]:
+    """The files to write and their runtimes, from a list of kinds such as pt2,onnx, and a file or a folder.
+
+    A UserError if a kind is unknown or named twice, or if one file is to hold several.
+    """
+    by_kind = {str(RUNTIMES[r].suffix).removeprefix("."): r for r in RUNTIMES if RUNTIMES[r].suffix}
+    named = [_OTHER_NAMES.get(kind, kind) for kind in (k.strip().removeprefix(".").lower() for k in kinds.split(","))]
+    for kind in named:
+        if kind not in by_kind:
+            raise unknown_name("kind of deployable", kind, [*by_kind, *_OTHER_NAMES, "original"])
+        if named.count(kind) > 1:
+            raise UserError(f"--to must name every kind once; it names {kind} {named.count(kind)} times.")
+    if out.suffix:
+        if len(named) > 1 or out.suffix != f".{named[0]}":
+            wanted = f"end in .{named[0]}" if len(named) == 1 else "be a folder for several kinds"
+            raise UserError(f"--out must {wanted}; got {out}.")
+        return {out: by_kind[named[0]]}
+    stem = artifact_folder(name).resolve().name if Path(name).is_dir() else name
+    return {out / f"{stem}.{kind}": by_kind[kind] for kind in named}
+
+
+def export_named(name: str, path: Path, runtime: str, size: tuple[int, int]) -> Deployed:
+    """Write one deployable of a named network, and prove it."""
     folder = artifact_folder(name)
-    output_folder(out.parent)
-    return file_runtime(runtime).export(open_artifact(folder), out, size)
+    output_folder(path.parent)
+    return export_checked(open_artifact(folder), runtime, dtype_of(folder), path, size)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from baseline.restorer import Restorer, restore_any_size
 from compress.cost import cost, weight_bytes
 from compress.latency import LatencySettings, time_in_turn
 from compress.quantize import dtype_of, open_artifact
-from compress.runtimes.table import AUTO, RUNTIMES, file_runtime, memory_runtime, open_deployable
+from compress.runtimes.table import ALWAYS, RUNTIMES, file_runtime, files_of, memory_runtime, open_deployable
 from recipes.schema import MeasureSettings
 from recipes.stages.stage import OPENING
 from recipes.store import Store, key_of, library_versions, source_sha256
@@ -55,11 +55,20 @@ class Place:
 
 
 def places(settings: MeasureSettings) -> list[Place]:
-    """Where to time: every named runtime on every named device that is there."""
+    """Where to time: every named runtime on every named device that is there; `auto` is every usable one with files."""
     there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     devices = list(dict.fromkeys(d for named in settings.devices for d in (there if named == "auto" else [named])))
-    chosen = [Place(AUTO[d] if r == "auto" else r, d) for d in devices for r in settings.runtimes]
+    chosen = [Place(r, d) for d in devices for named in settings.runtimes for r in _meant(named, d)]
     return list(dict.fromkeys(chosen))
+
+
+def _meant(runtime: str, device: str) -> list[str]:
+    """The runtimes that a name stands for on a device: at least one, whose reason is then told if it is not usable."""
+    if runtime != "auto":
+        return [runtime]
+    kinds = [name for name in RUNTIMES if RUNTIMES[name].suffix and device in RUNTIMES[name].devices]
+    usable = [name for name in kinds if file_runtime(name).unavailable(device) is None]
+    return [*usable, *ALWAYS[device]] or kinds[:1]
 
 
 def sample_names(pairs: PairSet) -> list[str]:
@@ -141,7 +150,25 @@ def time_cached(
         taken = _timed(store, timed, place, settings, machine) if timed else {}
         for subject in subjects:
             rows[subject.name].append(_row(subject, place, settings, taken.get(subject.name), reasons[subject.name]))
-    return rows
+    return {name: _fastest_marked(found) for name, found in rows.items()}
+
+
+def _fastest_marked(rows: list[LatencyRow]) -> list[LatencyRow]:
+    """On every device, the fastest row of several is marked."""
+    marked = list(rows)
+    for device in {row.device for row in rows}:
+        timed = [i for i, row in enumerate(rows) if row.device == device and row.median_ms is not None]
+        if len(timed) > 1:
+            fastest = min(timed, key=lambda i: rows[i].median_ms or 0)
+            marked[fastest] = rows[fastest].model_copy(update={"fastest": True})
+    return marked
+
+
+def fastest_first(subject: Subject, rows: list[LatencyRow]) -> Subject:
+    """The subject with its deployables in the order of their latency on a CPU: it is scored as the fastest."""
+    taken = {row.runtime: row.median_ms for row in rows if row.device == "cpu" and row.median_ms is not None}
+    order = sorted(subject.files, key=lambda runtime: taken.get(runtime, float("inf")))
+    return replace(subject, files={runtime: subject.files[runtime] for runtime in order})
 
 
 def why_not(subject: Subject, place: Place) -> str | None:
@@ -209,4 +236,4 @@ def _row(
 
 def _checksums(subject: Subject) -> dict[str, str]:
     artifact = {} if subject.artifact is None else {"artifact": file_sha256(subject.artifact / "model.json")}
-    return artifact | {runtime: file_sha256(path) for runtime, path in subject.files.items()}
+    return artifact | {r: " ".join(map(file_sha256, files_of(path))) for r, path in subject.files.items()}

@@ -36,7 +36,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 """--json, as the commands that print numbers take it."""
 
 
-def _size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from HEIGHTxWIDTH; a BadParameter for anything else."""
     height, x, width = text.lower().partition("x")
     if not (x and height.isdigit() and width.isdigit() and int(height) > 0 and int(width) > 0):
         raise click.BadParameter(f"must be HEIGHTxWIDTH in pixels, such as 256x256; got '{text}'")
@@ -44,5 +45,5 @@ def _size(text: str) -> tuple[int, int]:
 
 
 size_option = click.option(
-    "--size", default="256x256", show_default=True, callback=lambda _c, _p, v: _size(v), help="HEIGHTxWIDTH."
+    "--size", default="256x256", show_default=True, callback=lambda _c, _p, v: parse_size(v), help="HEIGHTxWIDTH."
 )

@@ -71,7 +71,7 @@ class Pipeline:
             "stage": step.stage,
             "settings": step.settings.model_dump(mode="json", exclude=set(step.settings.operational)),
             "parent": None if parent is None else file_sha256(parent / "model.json"),
-            "versions": library_versions(),
+            "versions": library_versions(step.settings.packages),
             "sources": source_sha256((*stage.sources, f"recipes/stages/{step.stage}.py", "recipes/stages/wiring.py")),
         }
         if step.settings.uses_teacher and self.teacher is not None:

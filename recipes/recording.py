@@ -9,6 +9,7 @@ import numpy as np
 from baseline.data.pairs import DataSet
 from baseline.evaluate import PictureScore, differences, gain_kept, means
 from baseline.measurement import METRICS, Measurement
+from compress.deployable import size_mb
 from recipes.measuring import Subject, how_scored
 from recipes.schema import Gates, Recipe
 from reports.record import Effort, GateVerdict, LatencyRow, PictureRow, RunInfo, Variant
@@ -21,11 +22,12 @@ _ALIGNED = (
 
 @dataclass
 class Finished:
-    """A variant whose stages are done: what it is, its stages' outcomes, and the reasons for files that are missing."""
+    """A variant whose stages are done: what it is, its stages' outcomes, its files' proofs, and reasons for none."""
 
     subject: Subject
     outcomes: list[dict[str, Any]]
     missing: dict[str, str] = field(default_factory=dict)
+    deployed: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def record_of(
         effort=_effort(one.outcomes),
         missing=missing,
         gates=[] if one.subject.name == "teacher" else judge(metrics, latency, reference.gates),
-        details=[{"stage": o["stage"], **o["details"]} for o in one.outcomes],
+        details=[{"stage": o["stage"], **o["details"]} for o in (*one.outcomes, *one.deployed)],
         pictures=_picture_rows(scores),
     )
 
@@ -124,7 +126,7 @@ def _cost_metrics(one: Finished, cost: dict[str, Any]) -> dict[str, Measurement]
     if file is None:
         file_mb = METRICS["file_mb"].lacking("; ".join(one.missing.values()) or "no runtime with files was asked for")
     else:
-        file_mb = METRICS["file_mb"].measured(file[1].stat().st_size / 1e6, f"{file[0]} file, compiled code included")
+        file_mb = METRICS["file_mb"].measured(size_mb(file[1]), f"{file[0]} file, compiled code included")
     return {
         "params": METRICS["params"].measured(cost["params"], training),
         "macs": METRICS["macs"].measured(cost["macs"], conditions),

@@ -17,12 +17,13 @@ from baseline.output import output_folder
 from baseline.progress import console
 from baseline.restorer import check_size, size_multiple_of
 from compress.machine import describe_machine
-from compress.runtimes.table import RUNTIMES, file_runtime
+from compress.runtimes.table import RUNTIMES, file_runtime, files_of
 from compress.settings import ExportSettings
 from recipes.measuring import (
     Subject,
     artifact_of,
     cost_cached,
+    fastest_first,
     how_scored,
     places,
     sample_names,
@@ -88,12 +89,14 @@ class _Run:
     def go(self) -> Report:
         """All of it, in order."""
         finished, failed = self._make_all()
-        blurred = self._score(Subject("blurred", None, {}))
-        self._keep_sharp()
-        scores = self._score_all(finished, failed)
         self._tell({"event": "time", "variant": "all", "how": "in turn"})
         subjects = [one.subject for one in finished.values()]
         latencies = time_cached(self.store, subjects, self.recipe.measure, self.machine)
+        for name, one in finished.items():
+            one.subject = fastest_first(one.subject, latencies[name])
+        blurred = self._score(Subject("blurred", None, {}))
+        self._keep_sharp()
+        scores = self._score_all(finished, failed)
         reference = Reference(blurred=blurred, teacher=scores[TEACHER], gates=self.recipe.gates)
         drop_variants_(self.out)
         for variant in failed.values():
@@ -132,6 +135,7 @@ class _Run:
         made = pipeline.chain(start, steps, name)
         files: dict[str, Path] = {}
         missing: dict[str, str] = {}
+        deployed: list[dict[str, Any]] = []
         for place in places(self.recipe.measure):
             suffix = RUNTIMES[place.runtime].suffix
             if suffix is None or place.runtime in files or place.device not in RUNTIMES[place.runtime].devices:
@@ -141,10 +145,16 @@ class _Run:
                 missing[f"{place.runtime} file"] = reason
                 continue
             settings = ExportSettings(runtime=place.runtime, size=self.recipe.measure.size)
-            exported = pipeline.step(made, Step(stage="export", settings=settings), name)
+            try:
+                exported = pipeline.step(made, Step(stage="export", settings=settings), name)
+            except UserError as error:
+                self._tell({"event": "failed", "variant": name, "error": f"{place.runtime} file: {error}"})
+                missing[f"{place.runtime} file"] = str(error)
+                continue
             if exported.folder is not None:
                 files[place.runtime] = exported.folder / f"network{suffix}"
-        return Finished(Subject(name, made.folder, files), made.outcomes, missing)
+                deployed.append({"stage": f"export: {place.runtime}", "details": exported.outcomes[-1]["details"]})
+        return Finished(Subject(name, made.folder, files), made.outcomes, missing, deployed)
 
     def _score_all(self, finished: dict[str, Finished], failed: dict[str, Variant]) -> dict[str, list[PictureScore]]:
         """The scores by name; a variant that restores no pictures at all moves from the finished to the failed."""
@@ -188,7 +198,7 @@ class _Run:
         """The variant's folder: its record, and links to its artifact and deployables in the store."""
         folder = self._write_record(record)
         links = {"artifact": one.subject.artifact}
-        links |= {f"{record.name}{path.suffix}": path for path in one.subject.files.values()}
+        links |= {f"{record.name}{f.suffix}": f for path in one.subject.files.values() for f in files_of(path)}
         for name, target in links.items():
             if target is not None:
                 link_(folder / name, target)

@@ -31,7 +31,7 @@ class TeacherSettings(Settings):
 
 
 class MeasureSettings(Settings):
-    """What is timed and counted, and where. `auto`: every device there is; aoti on a CPU, inductor on CUDA."""
+    """What is timed and counted, and where. `auto`: every device and runtime with files that is usable here."""
 
     size: tuple[Side, Side] = (256, 256)
     runtimes: list[str] = Field(default=["auto"], min_length=1)

@@ -98,9 +98,9 @@ def source_sha256(sources: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def library_versions() -> dict[str, str]:
-    """The versions of the libraries that results depend on."""
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+def library_versions(optional: tuple[str, ...] = ()) -> dict[str, str]:
+    """The versions of the libraries that results depend on, and of optional ones."""
+    return {name: importlib.metadata.version(name) for name in (*_LIBRARIES, *optional)}
 
 
 def _is_whole(entry: Path) -> bool:

@@ -5,6 +5,7 @@ Loading a `.pt2` runs the native code in it: open only files whose source you tr
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -54,7 +55,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
                 program, package_path=f"{work}/whole.pt2", inductor_configs=_COMPILING
             )
         )
-        built_for = {"size_multiple": str(multiple), "torch": torch.__version__, **_built_for(whole)}
+        built_for = {"size_multiple": str(multiple), "torch": torch.__version__, **_built_for(whole), **_census(whole)}
         beside = path.with_name(f".{path.name}.part")
         _strip(whole, beside, built_for)
     beside.replace(path)
@@ -119,6 +120,15 @@ def _built_for(package: Path) -> dict[str, str]:
         name = next(n for n in archive.namelist() if n.endswith("wrapper_metadata.json"))
         stated = json.loads(archive.read(name))
     return {"machine": stated["AOTI_MACHINE"], "instruction_set": stated["AOTI_CPU_ISA"]}
+
+
+def _census(package: Path) -> dict[str, str]:
+    """How many convolutions the compiled code calls in integers, and how many in float."""
+    with zipfile.ZipFile(package) as archive:
+        code = "".join(archive.read(name).decode() for name in archive.namelist() if name.endswith(".wrapper.cpp"))
+    calls = re.findall(r"\baoti_torch_cpu_(\w*conv\w*)\(", code)
+    integer = sum("qconv" in call for call in calls)
+    return {"integer_convolutions": str(integer), "float_convolutions": str(len(calls) - integer)}
 
 
 def _strip(whole: Path, target: Path, note: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class RuntimeEntry:
     """A runtime's module, the suffix of its deployables (None: it runs networks in memory), and its devices.
 
-    `beside` are the suffixes of the files that must lie beside a deployable.
+    `beside` are the suffixes of the files that must lie beside a deployable, `packages` what makes its files.
     """
 
     module: str
@@ -28,6 +28,7 @@ class RuntimeEntry:
     about: str
     devices: tuple[str, ...] = ("cpu", "cuda")
     beside: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 class FileRuntime(Protocol):
@@ -62,7 +63,11 @@ RUNTIMES.register("aoti")(
 RUNTIMES.register("eager")(RuntimeEntry("compress.runtimes.eager", None, "PyTorch as it is written; no file"))
 RUNTIMES.register("executorch")(
     RuntimeEntry(
-        "compress.runtimes.executorch", ".pte", "ExecuTorch with XNNPACK: a file for phones and other CPUs", ("cpu",)
+        "compress.runtimes.executorch",
+        ".pte",
+        "ExecuTorch with XNNPACK: a file for phones and other CPUs",
+        ("cpu",),
+        packages=("executorch",),
     )
 )
 RUNTIMES.register("inductor")(
@@ -70,7 +75,11 @@ RUNTIMES.register("inductor")(
 )
 RUNTIMES.register("onnxruntime")(
     RuntimeEntry(
-        "compress.runtimes.onnxruntime", ".onnx", "ONNX Runtime: a file for any CPU, any height and width", ("cpu",)
+        "compress.runtimes.onnxruntime",
+        ".onnx",
+        "ONNX Runtime: a file for any CPU, any height and width",
+        ("cpu",),
+        packages=("onnx", "onnxscript", "onnxruntime"),
     )
 )
 RUNTIMES.register("openvino")(
@@ -80,14 +89,21 @@ RUNTIMES.register("openvino")(
         "OpenVINO: two files (.xml, .bin) for Intel and other CPUs, any height and width",
         ("cpu",),
         (".bin",),
+        ("onnx", "onnxscript", "openvino"),
     )
 )
 RUNTIMES.register("tensorrt")(
-    RuntimeEntry("compress.runtimes.tensorrt", ".engine", "TensorRT: an engine for the NVIDIA GPU here", ("cuda",))
+    RuntimeEntry(
+        "compress.runtimes.tensorrt",
+        ".engine",
+        "TensorRT: an engine for the NVIDIA GPU here",
+        ("cuda",),
+        packages=("onnx", "onnxscript", "tensorrt"),
+    )
 )
 
-AUTO = {"cpu": "aoti", "cuda": "inductor"}
-"""The runtime that `auto` means on each device."""
+ALWAYS: dict[str, tuple[str, ...]] = {"cpu": (), "cuda": ("inductor",)}
+"""The runtimes without files that `auto` times, too: on CUDA, torch.compile is the fast one that is always there."""
 
 
 def files_of(path: Path) -> list[Path]:

@@ -1,26 +1,68 @@
 """export: networks become files."""
 
+import json
+import sys
 from pathlib import Path
 
 import click
 
-from recipes.options import size_option
+from baseline.errors import UserError
+from recipes.options import json_option, size_option
 
 
 @click.command()
 @click.argument("network")
 @click.option(
     "--to",
-    "suffix",
+    "kinds",
     default="pt2",
     show_default=True,
-    help="The kind of file: pt2, or original (.pkl, for the authors' MIMO-UNet code).",
+    help="The kinds of files: pt2, onnx, openvino, pte, tensorrt, several with commas between; or original (.pkl, for "
+    "the authors' MIMO-UNet code).",
 )
 @size_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
-def export(network: str, suffix: str, size: tuple[int, int], out: Path) -> None:
-    """Write a deployable file of a shipped network or an artifact, at the precision it has."""
-    from recipes.exporting import export_named
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The file to write, or a folder for several."
+)
+@json_option
+def export(network: str, kinds: str, size: tuple[int, int], out: Path, as_json: bool) -> None:
+    """Write deployable files of a shipped network or an artifact, at the precision it has.
 
-    built_for = export_named(network, suffix, size, out)
-    click.echo(f"wrote {out}: {out.stat().st_size / 1e6:.2f} MB, {', '.join(f'{k} {v}' for k, v in built_for.items())}")
+    Every file is opened in a fresh process, run on real pictures of several sizes and compared with the network. A file
+    that does not agree is not left behind.
+    """
+    if kinds == "original":
+        _original(network, out)
+        return
+    from recipes.exporting import export_named, targets
+
+    failed, records = 0, {}
+    for path, runtime in targets(network, kinds, out).items():
+        try:
+            deployed = export_named(network, path, runtime, size)
+        except UserError as error:
+            if "," not in kinds:
+                raise
+            failed += 1
+            click.echo(f"failed: {path.name}: {error}", err=True)
+            continue
+        records[str(path)] = deployed.as_json()
+        if not as_json:
+            built = ", ".join(f"{key} {value}" for key, value in deployed.built_for.items())
+            click.echo(f"wrote {path}: {deployed.megabytes:.2f} MB, {built}")
+            for one in deployed.agreement:
+                click.echo(
+                    f"  in a fresh process, {one.size[0]}x{one.size[1]}: {one.psnr_db:.1f} dB against the network, "
+                    f"largest difference {one.largest_difference:.2g}"
+                )
+    if as_json:
+        click.echo(json.dumps(records, indent=1))
+    if failed:
+        sys.exit(1)
+
+
+def _original(network: str, out: Path) -> None:
+    from recipes.weights import export_to
+
+    written = export_to(out, network)
+    click.echo(f"wrote {out}: {out.stat().st_size / 1e6:.2f} MB, {', '.join(f'{k} {v}' for k, v in written.items())}")

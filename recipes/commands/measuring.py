@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from recipes.options import _size, json_option
+from recipes.options import json_option, parse_size
 from recipes.plain_table import plain_table
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ T = TypeVar("T")
     multiple=True,
     default=["256x256"],
     show_default=True,
-    callback=lambda _c, _p, values: tuple(_size(value) for value in values),
+    callback=lambda _c, _p, values: tuple(parse_size(value) for value in values),
     help="HEIGHTxWIDTH, repeatable.",
 )
 @click.option("--batch", "batches", multiple=True, type=click.IntRange(min=1), default=[1], show_default=True)

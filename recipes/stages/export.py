@@ -1,7 +1,8 @@
-"""The export stage: a deployable file of whatever came before, at the precision it has."""
+"""The export stage: a deployable file of whatever came before, at the precision it has, proved before it counts."""
 
-from compress.quantize import open_artifact
-from compress.runtimes.table import RUNTIMES, file_runtime
+from compress.deployable import export_checked
+from compress.quantize import dtype_of, open_artifact
+from compress.runtimes.table import RUNTIMES
 from compress.settings import ExportSettings
 from recipes.stages.stage import StageInput, StageOutcome
 from recipes.stages.wiring import parent_of
@@ -9,7 +10,7 @@ from recipes.stages.wiring import parent_of
 
 def run(given: StageInput, settings: ExportSettings) -> StageOutcome:
     """Write the file."""
-    network = open_artifact(parent_of(given, "export"))
+    parent = parent_of(given, "export")
     path = given.output / f"network{RUNTIMES[settings.runtime].suffix}"
-    built_for = file_runtime(settings.runtime).export(network, path, settings.size)
-    return StageOutcome(details={"runtime": settings.runtime, "built_for": built_for})
+    deployed = export_checked(open_artifact(parent), settings.runtime, dtype_of(parent), path, settings.size)
+    return StageOutcome(details=deployed.as_json())

@@ -118,12 +118,13 @@ STAGES.register("quantize")(
         depends_on_machine=True,
     )
 )
+_EXPORTING = ("deployable", "onnx_file", "signed", "xnnpack_graph")
 STAGES.register("export")(
     Stage(
         "recipes.stages.export",
         "write a file for a runtime; a recipe's runner does so for every variant",
         ExportSettings,
-        (*OPENING, "compress/onnx_file.py", "compress/signed.py", "compress/runtimes"),
+        (*OPENING, *(f"compress/{name}.py" for name in _EXPORTING), "compress/runtimes"),
         depends_on_machine=True,
     )
 )

@@ -53,6 +53,22 @@ def test_a_file_is_stripped_and_says_what_it_was_built_for(float_pt2: Path) -> N
     assert [p.name for p in float_pt2.parent.iterdir()] == ["float.pt2"]
 
 
+def test_the_compiled_convolutions_are_counted(float_pt2: Path, int8_pt2: Path, float_folder: Path) -> None:
+    convolutions = [
+        name
+        for name, layer in load(float_folder).network.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and name not in ("out.0", "out.1")
+    ]
+    keys = ("integer_convolutions", "float_convolutions")
+    assert [read_whole_note(float_pt2)[key] for key in keys] == ["0", str(len(convolutions))]
+    assert [read_whole_note(int8_pt2)[key] for key in keys] == [str(len(convolutions)), "0"]
+
+
+def read_whole_note(path: Path) -> dict[str, str]:
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(next(n for n in archive.namelist() if n.endswith("lightsharp.json"))))
+
+
 def with_note(path: Path, target: Path, **values: str) -> Path:
     """A copy of a file that states something else."""
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as changed:
@@ -142,12 +158,12 @@ def test_a_gpu_that_is_missing_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("model.onnx", "no kind of deployable '.onnx'. Known: .pt2."),
+        ("model.tflite", "no kind of deployable '.tflite'. Known: .engine, .onnx, .pt2, .pte, .xml."),
         ("gone.pt2", "gone.pt2 must be a deployable's file; there is none. Make it with lightsharp export."),
     ],
 )
 def test_a_file_that_no_runtime_opens_is_refused(tmp_path: Path, name: str, said: str) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"x")
+    (tmp_path / "model.tflite").write_bytes(b"x")
     with pytest.raises(UserError) as error:
         open_deployable(tmp_path / name)
     assert str(error.value).endswith(said)
@@ -156,7 +172,7 @@ def test_a_file_that_no_runtime_opens_is_refused(tmp_path: Path, name: str, said
 def test_runtimes_without_files_are_refused_for_export() -> None:
     with pytest.raises(UserError, match="runtime 'eager' must be one that has files; it has none"):
         check_file_runtime("eager")
-    assert {name: RUNTIMES[name].suffix for name in RUNTIMES} == {"aoti": ".pt2", "eager": None, "inductor": None}
+    assert {name for name in RUNTIMES if RUNTIMES[name].suffix is None} == {"eager", "inductor"}
 
 
 def test_eager_is_the_network(tiny: Callable[..., nn.Module]) -> None:

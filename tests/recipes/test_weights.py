@@ -7,8 +7,7 @@ import torch
 from baseline.artifact import Artifact, load
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
-from recipes.exporting import export_named
-from recipes.weights import import_to
+from recipes.weights import export_to, import_to
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def standard() -> Artifact:
 def test_a_standard_network_goes_there_and_back(standard: Artifact, tmp_path: Path) -> None:
     standard.save(tmp_path / "first")
     file = tmp_path / "made" / "m.pkl"
-    assert export_named(str(tmp_path / "first"), "original", (64, 64), file) == {"names of the original": "mimo-unet"}
+    assert export_to(file, str(tmp_path / "first")) == {"names of the original": "mimo-unet"}
     import_to(tmp_path / "second", file, "mimo-unet")
     imported = load(tmp_path / "second")
     state = standard.network.state_dict()
@@ -32,18 +31,18 @@ def test_a_standard_network_goes_there_and_back(standard: Artifact, tmp_path: Pa
 
 
 def test_a_size_that_is_not_the_standard_one_is_said(float_folder: Path, tmp_path: Path) -> None:
-    written = export_named(str(float_folder), "original", (64, 64), tmp_path / "m.pkl")
+    written = export_to(tmp_path / "m.pkl", str(float_folder))
     assert written == {"names of the original": "mimo-unet", "but not its size:": "width 8, num_blocks 1"}
 
 
 def test_a_quantized_network_is_not_written(int8_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"must be a float artifact here; it is quantized \(int8\)"):
-        export_named(str(int8_folder), "original", (64, 64), tmp_path / "m.pkl")
+        export_to(tmp_path / "m.pkl", str(int8_folder))
 
 
 def test_a_checkpoint_is_a_pkl_file(float_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^--out must end in \.pkl; got .*m\.pt\.$"):
-        export_named(str(float_folder), "original", (64, 64), tmp_path / "m.pt")
+        export_to(tmp_path / "m.pt", str(float_folder))
 
 
 def test_what_lies_where_a_checkpoint_should_go_stays(float_folder: Path, tmp_path: Path) -> None:
@@ -51,7 +50,7 @@ def test_what_lies_where_a_checkpoint_should_go_stays(float_folder: Path, tmp_pa
     (tmp_path / "folder.pkl").mkdir()
     for out in (tmp_path / "file.pkl", tmp_path / "folder.pkl"):
         with pytest.raises(UserError) as error:
-            export_named(str(float_folder), "original", (64, 64), out)
+            export_to(out, str(float_folder))
         assert str(error.value) == f"{out} must not be there yet; it is. Choose another --out."
     assert (tmp_path / "file.pkl").read_text() == "precious"
 

@@ -1,0 +1,142 @@
+"""Deployables that are proved: written, opened in a fresh process, run on real pictures, compared with the network."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from baseline.data.loader import to_tensor
+from baseline.data.photos import FOLDER, load_photo
+from baseline.data.pictures import list_pictures
+from baseline.errors import UserError
+from baseline.restorer import NetworkRestorer, fitting_size, restore_any_size, size_multiple_of
+from compress.runtimes.table import file_runtime, files_of, open_deployable
+
+_ODD_SIZE = (101, 157)
+
+_LARGEST_DIFFERENCE = {"fp32": 1e-4}
+_LEAST_DB = {"fp16": 55.0, "bf16": 40.0, "int8": 40.0}
+"""What a file must agree to. In INT8 a value that lies between two steps may fall to either: at 40 dB such differences
+are a hundredth of what blur is; sums that saturate were found at 32 to 44 dB, and show in the count of operators."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a file's output compares with its artifact's on one real picture."""
+
+    size: tuple[int, int]
+    psnr_db: float
+    largest_difference: float
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What was written, what it was built for, and how it agrees with its artifact."""
+
+    runtime: str
+    built_for: dict[str, str]
+    agreement: list[Agreement]
+    megabytes: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON holds it."""
+        return asdict(self)
+
+
+def export_checked(network: nn.Module, runtime: str, dtype: str, path: Path, size: tuple[int, int]) -> Deployed:
+    """Write a deployable of a network from `compress.quantize.open_artifact` and prove it; `dtype` is its arithmetic.
+
+    A UserError, and no file, if the runtime refuses the network, if the file's outputs are not the artifact's, or if a
+    file of an INT8 artifact computes no convolution in integers.
+    """
+    built_for = file_runtime(runtime).export(network, path, size)
+    try:
+        if dtype == "int8" and built_for.get("integer_convolutions") == "0":
+            raise UserError(
+                f"{path.name} must compute convolutions in integers; {runtime} computes all of them in float. "
+                "Quantize with other settings (such as sums: int8), or take another runtime."
+            )
+        found = compare(network, path, _real_pictures(size, size_multiple_of(network)))
+        _check(found, runtime, dtype, path)
+    except BaseException:
+        for file in files_of(path):
+            file.unlink(missing_ok=True)
+        raise
+    return Deployed(runtime, built_for, found, size_mb(path))
+
+
+def size_mb(path: Path) -> float:
+    """Megabytes of all files of a deployable."""
+    return sum(file.stat().st_size for file in files_of(path)) / 1e6
+
+
+def compare(network: nn.Module, path: Path, pictures: Sequence[Tensor]) -> list[Agreement]:
+    """A deployable's outputs, from a process that has seen only the file, against the network's; 1,3,H,W each."""
+    from_file = _in_fresh_process(path, pictures)
+    restorer = NetworkRestorer(network)
+    found = []
+    for picture, output in zip(pictures, from_file, strict=True):
+        difference = (output - restore_any_size(restorer, picture)).abs()
+        error = float(difference.square().mean())
+        psnr_db = -10 * torch.log10(torch.tensor(max(error, 1e-20))).item()
+        height, width = picture.shape[-2:]
+        found.append(Agreement((height, width), psnr_db, float(difference.max())))
+    return found
+
+
+def _check(found: Sequence[Agreement], runtime: str, dtype: str, path: Path) -> None:
+    for one in found:
+        place = f"on a real picture of {one.size[0]}x{one.size[1]}"
+        limit = _LARGEST_DIFFERENCE.get(dtype)
+        if limit is not None and not one.largest_difference <= limit:
+            raise UserError(
+                f"{path.name} must give what its artifact gives, to {limit:g}; {place} it is off by "
+                f"{one.largest_difference:.2g} with {runtime}. It was removed: take another runtime."
+            )
+        least = _LEAST_DB.get(dtype, 0.0)
+        if not one.psnr_db >= least:
+            raise UserError(
+                f"{path.name} must agree with its artifact to {least:g} dB; {place} it agrees to {one.psnr_db:.1f} dB "
+                f"with {runtime}. It was removed: take another runtime, or other settings of quantize."
+            )
+
+
+def _real_pictures(size: tuple[int, int], multiple: int) -> list[Tensor]:
+    """Shipped photographs cut to three sizes: the asked one, a small one, and one that is no multiple of anything."""
+    small = fitting_size((8 * multiple, 12 * multiple), multiple)
+    photographs = [to_tensor(load_photo(path))[None] for path in list_pictures(FOLDER / "val")[:3]]
+    sizes = (size, small, _ODD_SIZE)
+    return [photo[..., :height, :width].clone() for photo, (height, width) in zip(photographs, sizes, strict=True)]
+
+
+def _in_fresh_process(path: Path, pictures: Sequence[Tensor]) -> list[Tensor]:
+    """A UserError if the file cannot be opened or run there."""
+    with tempfile.TemporaryDirectory() as work:
+        given, answer = f"{work}/given.safetensors", f"{work}/answer.safetensors"
+        save_file({str(i): picture.contiguous() for i, picture in enumerate(pictures)}, given)
+        done = subprocess.run(
+            [sys.executable, "-m", "compress.deployable", str(path), given, answer], capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            said = (done.stderr.strip() or "nothing").splitlines()[-1]
+            raise UserError(f"{path.name} must open and run in a fresh process; it says: {said}")
+        outputs = load_file(answer)
+    return [outputs[str(i)] for i in range(len(pictures))]
+
+
+def _answer(path: Path, given: Path, answer: Path) -> None:
+    """What the fresh process does."""
+    restorer = open_deployable(path)
+    pictures = load_file(given)
+    save_file({name: restore_any_size(restorer, picture).contiguous() for name, picture in pictures.items()}, answer)
+
+
+if __name__ == "__main__":
+    _answer(*(Path(argument) for argument in sys.argv[1:]))

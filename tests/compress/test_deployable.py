@@ -1,0 +1,89 @@
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from baseline.errors import UserError
+from baseline.restorer import restore_any_size
+from compress import deployable
+from compress.quantize import open_artifact
+from compress.runtimes import onnxruntime
+
+
+def test_a_file_is_opened_in_a_fresh_process_and_compared(float_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    found = deployable.export_checked(open_artifact(float_folder), "onnxruntime", "fp32", path, (64, 72))
+    assert [one.size for one in found.agreement] == [(64, 72), (32, 48), (101, 157)]
+    assert all(one.largest_difference < 1e-5 and one.psnr_db > 110 for one in found.agreement)
+    assert found.megabytes == path.stat().st_size / 1e6
+    assert found.built_for["float_convolutions"] != "0"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wrong_by", "said"),
+    [
+        (
+            "fp32",
+            2e-4,
+            r"must give what its artifact gives, to 0\.0001; on a real picture of 64x64 it is off by 0\.0002",
+        ),
+        ("fp16", 2e-3, r"must agree with its artifact to 55 dB; on a real picture of 64x64 it agrees to 54\.0 dB"),
+        ("int8", 2e-2, r"must agree with its artifact to 40 dB; on a real picture of 64x64 it agrees to 34\.0 dB"),
+        ("int8", 0.0, r"must compute convolutions in integers; onnxruntime computes all of them in float"),
+    ],
+)
+def test_a_file_that_is_not_its_artifact_is_not_left_behind(
+    float_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, wrong_by: float, said: str
+) -> None:
+    network = open_artifact(float_folder)
+
+    def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, str]:
+        path.write_text("x")
+        return {"integer_convolutions": "7" if wrong_by else "0"}
+
+    def wrong(path: Path, pictures: list[Tensor]) -> list[Tensor]:
+        with torch.no_grad():
+            return [network(picture) + wrong_by for picture in pictures[:2]] + [pictures[2]]
+
+    monkeypatch.setattr(onnxruntime, "export", export)
+    monkeypatch.setattr(deployable, "_in_fresh_process", wrong)
+    with pytest.raises(UserError, match=said):
+        deployable.export_checked(network, "onnxruntime", dtype, tmp_path / "n.onnx", (64, 64))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_does_not_open_says_why(tmp_path: Path) -> None:
+    (tmp_path / "n.onnx").write_text("hello")
+    with pytest.raises(UserError, match=r"n\.onnx must open and run in a fresh process; it says: .*damaged or foreign"):
+        deployable.compare(nn.Identity(), tmp_path / "n.onnx", [torch.rand(1, 3, 8, 8)])
+
+
+@pytest.mark.parametrize("size", [(48, 64), (49, 64), (37, 41), (130, 201), (48, 200), (5, 300)])
+def test_a_file_of_fixed_size_restores_any_size_in_tiles(size: tuple[int, int]) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def blur(picture: Tensor) -> Tensor:
+        seen.append(tuple(picture.shape[-2:]))
+        return nn.functional.avg_pool2d(picture, 5, 1, 2)
+
+    restorer = SimpleNamespace(size_multiple=4, fixed_size=(48, 64), max_batch=1)
+    tiled = type("Tiled", (), {"__call__": lambda _, picture: blur(picture), **vars(restorer)})()
+    picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    restored = restore_any_size(tiled, picture)
+    assert restored.shape == picture.shape
+    assert set(seen) == {(48, 64)}
+    # Away from the picture's own border, where padding differs, tiles must not show.
+    inner = (..., slice(2, -2), slice(2, -2))
+    expected = nn.functional.avg_pool2d(picture, 5, 1, 2)
+    torch.testing.assert_close(restored[inner], expected[inner], atol=1e-6, rtol=0)
+
+
+def test_what_fits_goes_through_once(tiny: Callable[..., nn.Module]) -> None:
+    calls: list[Tensor] = []
+    whole = type("Whole", (), {"size_multiple": 4, "fixed_size": (48, 64), "max_batch": 1})()
+    type(whole).__call__ = lambda _, picture: calls.append(picture) or picture
+    assert restore_any_size(whole, torch.rand(1, 3, 40, 50)).shape == (1, 3, 40, 50)
+    assert len(calls) == 1
