@@ -20,6 +20,7 @@ from baseline.restorer import NetworkRestorer, fitting_size, restore_any_size, s
 from compress.runtimes.table import file_runtime, files_of, open_deployable
 
 _ODD_SIZE = (101, 157)
+_FIXED_SIZE = "fixed_size"
 
 _LARGEST_DIFFERENCE = {"fp32": 1e-4}
 _LEAST_DB = {"fp16": 55.0, "bf16": 40.0, "int8": 40.0}
@@ -79,8 +80,10 @@ def size_mb(path: Path) -> float:
 
 def compare(network: nn.Module, path: Path, pictures: Sequence[Tensor]) -> list[Agreement]:
     """A deployable's outputs, from a process that has seen only the file, against the network's; 1,3,H,W each."""
-    from_file = _in_fresh_process(path, pictures)
+    from_file, fixed_size = _in_fresh_process(path, pictures)
     restorer = NetworkRestorer(network)
+    # What lies beyond a picture's border counts: the network gets the same padding and the same tiles as the file.
+    restorer.fixed_size = fixed_size
     found = []
     for picture, output in zip(pictures, from_file, strict=True):
         difference = (output - restore_any_size(restorer, picture)).abs()
@@ -116,8 +119,8 @@ def _real_pictures(size: tuple[int, int], multiple: int) -> list[Tensor]:
     return [photo[..., :height, :width].clone() for photo, (height, width) in zip(photographs, sizes, strict=True)]
 
 
-def _in_fresh_process(path: Path, pictures: Sequence[Tensor]) -> list[Tensor]:
-    """A UserError if the file cannot be opened or run there."""
+def _in_fresh_process(path: Path, pictures: Sequence[Tensor]) -> tuple[list[Tensor], tuple[int, int] | None]:
+    """The outputs, and the file's fixed size if it has one; a UserError if it cannot be opened or run there."""
     with tempfile.TemporaryDirectory() as work:
         given, answer = f"{work}/given.safetensors", f"{work}/answer.safetensors"
         save_file({str(i): picture.contiguous() for i, picture in enumerate(pictures)}, given)
@@ -128,14 +131,16 @@ def _in_fresh_process(path: Path, pictures: Sequence[Tensor]) -> list[Tensor]:
             said = (done.stderr.strip() or "nothing").splitlines()[-1]
             raise UserError(f"{path.name} must open and run in a fresh process; it says: {said}")
         outputs = load_file(answer)
-    return [outputs[str(i)] for i in range(len(pictures))]
+    height, width = outputs[_FIXED_SIZE].tolist()
+    return [outputs[str(i)] for i in range(len(pictures))], (height, width) if height else None
 
 
 def _answer(path: Path, given: Path, answer: Path) -> None:
     """What the fresh process does."""
     restorer = open_deployable(path)
     pictures = load_file(given)
-    save_file({name: restore_any_size(restorer, picture).contiguous() for name, picture in pictures.items()}, answer)
+    outputs = {name: restore_any_size(restorer, picture).contiguous() for name, picture in pictures.items()}
+    save_file(outputs | {_FIXED_SIZE: torch.tensor(restorer.fixed_size or (0, 0))}, answer)
 
 
 if __name__ == "__main__":

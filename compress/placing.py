@@ -35,7 +35,8 @@ _KEY = "quantization_annotation"
 class IntegerSums(Quantizer):  # type: ignore[misc]
     """Everything in 8 bits: convolutions, sums, products, concatenations, resizes; all but what gives the output.
 
-    For runtimes that compute a convolution in integers only where its output is rounded, too (ONNX Runtime). The layers named in `in_float`, and the last sum, stay in float.
+    For runtimes that compute a convolution in integers only where its output is rounded, too (ONNX Runtime). The layers
+    named in `in_float`, and the last sum, stay in float.
     """
 
     def __init__(self, activation: QuantizationSpec, weight: QuantizationSpec, in_float: Collection[str]) -> None:

@@ -44,9 +44,9 @@ def test_a_file_that_is_not_its_artifact_is_not_left_behind(
         path.write_text("x")
         return {"integer_convolutions": "7" if wrong_by else "0"}
 
-    def wrong(path: Path, pictures: list[Tensor]) -> list[Tensor]:
+    def wrong(path: Path, pictures: list[Tensor]) -> tuple[list[Tensor], None]:
         with torch.no_grad():
-            return [network(picture) + wrong_by for picture in pictures[:2]] + [pictures[2]]
+            return [network(picture) + wrong_by for picture in pictures[:2]] + [pictures[2]], None
 
     monkeypatch.setattr(onnxruntime, "export", export)
     monkeypatch.setattr(deployable, "_in_fresh_process", wrong)
