@@ -9,7 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_USED_FOR = {"track": "for train --track"}
+_USED_FOR = {
+    "track": "for train --track",
+    "onnx": "for .onnx files",
+    "openvino": "for OpenVINO files",
+    "executorch": "for .pte files",
+    "tensorrt": "for TensorRT engines",
+}
 """What an optional part is for, by its extra."""
 
 
@@ -49,7 +55,7 @@ def _libraries() -> dict[str, str]:
         extra = marker.partition("==")[2].strip(" '\"")
         if extra != "dev":
             wanted = _USED_FOR.get(extra, "not used yet")
-            found[name] = _version(name) or f"not there; {wanted}: pip install 'lightsharp[{extra}]'"
+            found.setdefault(name, _version(name) or f"not there; {wanted}: pip install 'lightsharp[{extra}]'")
     return found
 
 
