@@ -19,7 +19,7 @@ from compress.quantize import open_artifact, quantize
 from compress.runtimes.table import file_runtime, open_deployable
 from compress.settings import QuantizeSettings
 from recipes.resolve import artifact_folder
-from recipes.stages.quantize import calibration_crops
+from recipes.stages.quantize import material
 
 
 @click.command()
@@ -31,7 +31,7 @@ def main(network: str, out: Path | None) -> None:
     artifact = load(artifact_folder(network))
     settings = QuantizeSettings(scheme="int8")
     with tempfile.TemporaryDirectory() as work:
-        quantize(artifact, calibration_crops(data, settings), settings.scheme, Path(work) / "int8")
+        quantize(artifact, material(data, settings), settings, Path(work) / "int8")
         path = Path(work) / "int8.pt2"
         file_runtime("aoti").export(open_artifact(Path(work) / "int8"), path, (256, 256))
         int8, fp32 = open_deployable(path), NetworkRestorer(artifact.network)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,15 @@ _SAMPLES = 3
 
 @dataclass(frozen=True)
 class Subject:
-    """Something to score and time: an artifact's folder (None: the blurred input) and its deployables by runtime."""
+    """Something to score and time: an artifact's folder (None: the blurred input) and its deployables by runtime.
+
+    `refused` says of other runtimes why they have no file of it.
+    """
 
     name: str
     artifact: Path | None
     files: Mapping[str, Path]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def artifact_of(subject: Subject) -> Path:
@@ -175,8 +179,10 @@ def why_not(subject: Subject, place: Place) -> str | None:
     """Why a subject has no latency at a place; None if it can be timed."""
     if RUNTIMES[place.runtime].suffix is None:
         if subject.artifact is not None and dtype_of(subject.artifact) == "int8" and place.device == "cuda":
-            return "torch has no INT8 convolution on CUDA"
+            return "torch has no INT8 convolution on CUDA; runtime tensorrt has"
         return memory_runtime(place.runtime).unavailable(place.device)
+    if place.runtime in subject.refused:
+        return subject.refused[place.runtime]
     there = place.runtime in subject.files and place.device in RUNTIMES[place.runtime].devices
     return None if there else file_runtime(place.runtime).unavailable(place.device)
 

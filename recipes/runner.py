@@ -134,7 +134,7 @@ class _Run:
         """A chain and, for every runtime with files that is asked for, its deployable or why there is none."""
         made = pipeline.chain(start, steps, name)
         files: dict[str, Path] = {}
-        missing: dict[str, str] = {}
+        refused: dict[str, str] = {}
         deployed: list[dict[str, Any]] = []
         for place in places(self.recipe.measure):
             suffix = RUNTIMES[place.runtime].suffix
@@ -142,19 +142,20 @@ class _Run:
                 continue
             reason = file_runtime(place.runtime).unavailable(place.device)
             if reason is not None:
-                missing[f"{place.runtime} file"] = reason
+                refused[place.runtime] = reason
                 continue
             settings = ExportSettings(runtime=place.runtime, size=self.recipe.measure.size)
             try:
                 exported = pipeline.step(made, Step(stage="export", settings=settings), name)
             except UserError as error:
                 self._tell({"event": "failed", "variant": name, "error": f"{place.runtime} file: {error}"})
-                missing[f"{place.runtime} file"] = str(error)
+                refused[place.runtime] = str(error)
                 continue
             if exported.folder is not None:
                 files[place.runtime] = exported.folder / f"network{suffix}"
                 deployed.append({"stage": f"export: {place.runtime}", "details": exported.outcomes[-1]["details"]})
-        return Finished(Subject(name, made.folder, files), made.outcomes, missing, deployed)
+        missing = {f"{runtime} file": reason for runtime, reason in refused.items()}
+        return Finished(Subject(name, made.folder, files, refused), made.outcomes, missing, deployed)
 
     def _score_all(self, finished: dict[str, Finished], failed: dict[str, Variant]) -> dict[str, list[PictureScore]]:
         """The scores by name; a variant that restores no pictures at all moves from the finished to the failed."""

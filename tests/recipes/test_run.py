@@ -201,25 +201,37 @@ def test_gates_and_failures_are_marked_and_do_not_stop_the_rest(lightsharp: Run,
     assert "fp16: params_cut must lie in 0.1 to 0.2; it is 0" in done.stdout
 
 
-def test_deployables_are_scored_and_timed_as_files(lightsharp: Run, tmp_path: Path) -> None:
-    variants = {"int8": [{"quantize": {"scheme": "int8", "crops": 2, "crop": 64}}]}
-    folder = recipe(tmp_path, variants, measure=MEASURE | {"runtimes": ["auto"]}, gates={"max_file_mb": 5})
+def test_deployables_are_proved_timed_and_scored_as_the_fastest(lightsharp: Run, tmp_path: Path) -> None:
+    variants = {
+        "int8": [{"quantize": {"scheme": "int8", "crops": 2, "crop": 64}}],
+        "bf16": [{"quantize": {"scheme": "bf16"}}],
+    }
+    runtimes = ["onnxruntime", "openvino"]
+    folder = recipe(tmp_path, variants, measure=MEASURE | {"runtimes": runtimes}, gates={"max_file_mb": 5})
     done = lightsharp(folder, "run", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     report = report_of(folder)
-    for row in (report.teacher, *report.variants):
-        file = folder / "runs/tiny/variants" / row.name / f"{row.name}.pt2"
-        assert row.metrics["file_mb"].value == pytest.approx(file.stat().st_size / 1e6)
-        assert [(r.runtime, r.file, r.missing) for r in row.latency] == [("aoti", "network.pt2", None)]
-        assert "scored as its aoti file" in row.metrics["psnr_db"].conditions
-        assert row.missing.keys() <= {"gain_kept"}
-    scored = lightsharp(folder, "measure", "runs/tiny/variants/int8/int8.pt2", "--size", "64x64", "--json")
-    assert json.loads(scored.stdout)[0]["runtime"] == "aoti"
+    by_name = {row.name: row for row in (report.teacher, *report.variants)}
+    for row in (by_name["teacher"], by_name["int8"]):
+        files = {"onnxruntime": [f"{row.name}.onnx"], "openvino": [f"{row.name}.xml", f"{row.name}.bin"]}
+        fastest = next(r.runtime for r in row.latency if r.fastest)
+        assert fastest == min(row.latency, key=lambda r: r.median_ms).runtime
+        assert f"scored as its {fastest} file" in row.metrics["psnr_db"].conditions
+        links = [folder / "runs/tiny/variants" / row.name / name for name in files[fastest]]
+        assert row.metrics["file_mb"].value == pytest.approx(sum(link.stat().st_size for link in links) / 1e6)
+        proofs = {d["stage"]: d["agreement"] for d in row.details if d["stage"].startswith("export: ")}
+        assert set(proofs) == {"export: onnxruntime", "export: openvino"}
+        assert all(len(agreement) == 3 for agreement in proofs.values())
+    refused = "ONNX Runtime must have a kernel for every operator; it has no BF16 convolution on CPUs."
+    assert by_name["bf16"].missing["onnxruntime file"] == refused
+    assert [r.missing for r in by_name["bf16"].latency if r.runtime == "onnxruntime"] == [refused]
+    scored = lightsharp(folder, "measure", "runs/tiny/variants/int8/int8.xml", "--size", "64x64", "--json")
+    assert json.loads(scored.stdout)[0]["runtime"] == "openvino"
 
 
 def test_without_a_compiler_the_record_says_why(lightsharp: Run, tmp_path: Path) -> None:
     variants = {"fp16": [{"quantize": {"scheme": "fp16"}}]}
-    folder = recipe(tmp_path, variants, measure=MEASURE | {"runtimes": ["auto"]})
+    folder = recipe(tmp_path, variants, measure=MEASURE | {"runtimes": ["aoti"]})
     done = lightsharp(folder, "run", "tiny.yaml", CXX="/nonexistent/g++")
     assert done.returncode == 0, done.stderr
     reason = "no C++ compiler (/nonexistent/g++) here; install one: apt-get install g++"
