@@ -38,7 +38,7 @@ def doctor(as_json: bool) -> None:
 def _runtimes() -> dict[str, str]:
     from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime
 
-    found = {}
+    found: dict[str, str] = {}
     for name in RUNTIMES:
         module = memory_runtime(name) if RUNTIMES[name].suffix is None else file_runtime(name)
         for device in ("cpu", "cuda"):
@@ -48,7 +48,7 @@ def _runtimes() -> dict[str, str]:
 
 def _libraries() -> dict[str, str]:
     """Every library of our own metadata: its version, or for a missing optional one what to type."""
-    found = {}
+    found: dict[str, str] = {}
     for line in importlib.metadata.requires("lightsharp") or []:
         requirement, _, marker = line.partition(";")
         name = re.split(r"[<>=!~ ]", requirement, maxsplit=1)[0]

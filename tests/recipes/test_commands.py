@@ -65,7 +65,7 @@ def test_a_network_is_trained_scored_and_restores(cli: Cli, pairs: Path, tmp_pat
         (["measure", "x.pt2"], "x.pt2"),
         (["train", "--steps", "0", "--out", "n"], "train.steps"),
         (["train", "--steps", "5", "--set", "stpes=3", "--out", "n"], "Did you mean 'steps'?"),
-        (["export", "photos", "--to", "onx", "--out", "n.onx"], ".pt2"),
+        (["export", "photos", "--to", "onx", "--out", "n.onx"], "Did you mean 'onnx'?"),
         (["restore", "nothing.png", "--out", "o"], "nothing.png must be a picture or a folder of pictures"),
     ],
 )

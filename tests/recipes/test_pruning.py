@@ -8,6 +8,10 @@ import yaml
 
 from baseline.artifact import load
 from baseline.errors import UserError
+from baseline.settings import DataSettings
+from compress.settings import PruneSettings
+from recipes.networks import network_named, trained_folder
+from recipes.pruning import prune_to
 from recipes.schema import check_recipe
 from recipes.targets import TARGETS
 
@@ -154,10 +158,20 @@ def test_targets_are_shares_or_values(option: str, text: str, whole: float, cut:
 @pytest.mark.parametrize(
     ("option", "text", "said"),
     [
-        ("latency", "0.5", "--target-latency must be a share such as 0.5x or a value such as 40ms; got '0.5'."),
+        (
+            "latency",
+            "0.5",
+            "--target-latency must be a share such as 0.5x or a value such as 40ms; got '0.5'. Did you mean 0.5x?",
+        ),
+        (
+            "params",
+            "0.5",
+            "--target-params must be a share such as 0.5x or a value such as 300k; got '0.5'. Did you mean 0.5x?",
+        ),
+        ("latency", "40", "--target-latency must be a share such as 0.5x or a value such as 40ms; got '40'."),
         ("macs", "20ms", "--target-macs must be a share such as 0.5x or a value such as 4.2G; got '20ms'."),
-        ("latency", "2x", "--target-latency must leave a part of what there is; 2x is 2x. Ask for less."),
-        ("size", "0MB", "--target-size must leave a part of what there is; 0MB is 0x. Ask for less."),
+        ("latency", "2x", "--target-latency must leave a part of what there is; 2x is 2x. Leave less."),
+        ("size", "0MB", "--target-size must leave a part of what there is; 0MB is 0x. Leave more."),
     ],
 )
 def test_wrong_targets_are_answered_in_one_line(option: str, text: str, said: str) -> None:
@@ -179,6 +193,34 @@ def test_wrong_options_of_prune_exit_with_2(cli: Cli, arguments: tuple[str, ...]
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_pruning_that_fails_leaves_no_folder(float_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new/pruned"
+    settings = PruneSettings(params_cut=0.9999)
+    with pytest.raises(UserError, match=r"the cut must be at most 0\.\d+ for this network"):
+        prune_to(out, str(float_folder), settings, DataSettings())
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir(parents=True)
+    with pytest.raises(UserError, match="the cut must be at most"):
+        prune_to(out, str(float_folder), settings, DataSettings())
+    assert out.is_dir()
+
+
+def test_names_are_answered_with_what_may_be_named(float_folder: Path) -> None:
+    with pytest.raises(UserError) as error:
+        network_named("mimo-unet-ds", {})
+    known = "mimo-unet, mimo-unet-attention, mimo-unet-plus, photos, unet"
+    assert str(error.value) == (
+        f"no network 'mimo-unet-ds'. Did you mean 'mimo-unet'? Known: {known}. "
+        "Or give an artifact's folder or package.module:factory."
+    )
+    assert trained_folder(str(float_folder)) == float_folder
+    for name in ("mimo-unet", "mine:build"):
+        with pytest.raises(
+            UserError, match=f"Train it first: lightsharp train --network {name} --out FOLDER, and give"
+        ):
+            trained_folder(name)
 
 
 def chain(step: dict[str, Any]) -> list[Any]:
