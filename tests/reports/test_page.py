@@ -131,6 +131,16 @@ def test_details_are_drawn_folded_and_said(report: Report, pictures: Path) -> No
     assert "8,000,000,000" in text
 
 
+def test_every_stage_and_file_of_a_variant_is_named(report: Report, pictures: Path) -> None:
+    variant = report.variants[0]
+    variant.details = [{"stage": "quantize int8", "a": 1}, {"stage": "export: openvino", "b": 2}, {"c": 3}]
+    variant.latency = [variant.latency[0].model_copy(update={"fastest": True}), variant.latency[0]]
+    text = page(report, pictures)
+    for heading in ("quantize int8", "export: openvino", "stage 3"):
+        assert f"<h3>{heading}</h3>" in text
+    assert text.count("; the fastest here") == 1
+
+
 def test_a_report_without_latencies_pictures_and_gates_is_a_page(report: Report, tmp_path: Path) -> None:
     report.run.sample_pictures = []
     for variant in (report.teacher, *report.variants):
