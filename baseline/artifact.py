@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from baseline.channel_plan import ChannelPlan, apply_channel_plan_, channel_plan
@@ -57,7 +57,13 @@ class Artifact:
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / WEIGHTS_FILE
         kept = self.network.state_dict() if state is None else state
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}, weights)
+        same_as = _shared(kept)
+        save_file(
+            # Cloned, since a tensor may also be a part of another.
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items() if name not in same_as},
+            weights,
+            metadata=same_as or None,
+        )
         manifest = Manifest(
             architecture=self.architecture,
             arguments=self.arguments,
@@ -90,7 +96,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_state(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
-    """The artifact's tensors; a UserError if the file is missing, truncated or not the one that was written."""
+    """The artifact's tensors; a UserError if the file is missing, truncated or not the one that was written.
+
+    What the network has under several names is stored once, and is the same tensor here under each.
+    """
     path = folder / WEIGHTS_FILE
     if not path.is_file():
         raise UserError(f"{path} must be there; it is missing. Make the artifact again.")
@@ -100,9 +109,26 @@ def read_state(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
             f"({path.stat().st_size} bytes). Copy or make the artifact again."
         )
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dictionary
+            same_as = file.metadata() or {}
     except SafetensorError as error:
         raise UserError(f"{path} must be a safetensors file; {error}. Make the artifact again.") from None
+    return state | {name: state[first] for name, first in same_as.items() if first in state}
+
+
+def _shared(state: dict[str, Tensor]) -> dict[str, str]:
+    """The names of tensors that come before under another name, each with that first name."""
+    first: dict[object, str] = {}
+    same_as: dict[str, str] = {}
+    for name, tensor in state.items():
+        place = (
+            (tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()) if tensor.numel() else name
+        )
+        if place in first:
+            same_as[name] = first[place]
+        first.setdefault(place, name)
+    return same_as
 
 
 def rebuild(manifest: Manifest) -> nn.Module:

@@ -5,7 +5,8 @@ channels of several groups at once is one cut a layer, whatever the order, and c
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 import torch
 import torch_pruning as tp
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch_pruning.dependency import Group
 
 from baseline.errors import UserError
@@ -44,7 +46,8 @@ class Member:
 class ChannelGroup:
     """Channels that can only go together, by the name of the layer that roots the group.
 
-    `raw` is torch-pruning's own form of it. `broken` says why the group could not be followed through the network.
+    `raw` is torch-pruning's own form of it. `broken` says why the group could not be followed through the network, or
+    why one of its layers cannot be cut.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Channels:
     """
 
     def __init__(self, network: nn.Module) -> None:
+        self._fixed = _shared_weights(network) | _reparametrized(network)
         _run_once(network)
         self._frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
         for parameter in network.parameters():
@@ -107,6 +111,23 @@ class Channels:
                 prune(layer, sorted(own))
         for name in self._frozen:
             network.get_parameter(name).requires_grad_(False)
+
+    @contextmanager
+    def cut(self, network: nn.Module, removal: Removal) -> Iterator[None]:
+        """The network with these channels removed for a while; its layers are then put back as they were."""
+        owners = [
+            name.rpartition(".")[0] if name in self.bare_parameters else name for name, _ in self.members_cut(removal)
+        ]
+        layers = [network.get_submodule(name) for name in dict.fromkeys(owners)]
+        # What is removed makes new tensors, so that the old ones need no copies.
+        before = [{k: copy.copy(v) if isinstance(v, dict) else v for k, v in vars(layer).items()} for layer in layers]
+        try:
+            self.remove_(network, removal)
+            yield
+        finally:
+            for layer, state in zip(layers, before, strict=True):
+                vars(layer).clear()
+                vars(layer).update(state)
 
     def zero_(self, network: nn.Module, removal: Removal) -> None:
         """Zero, in place, whatever produces these channels, but nothing that consumes them."""
@@ -169,7 +190,16 @@ class Channels:
             if isinstance(item.dep.target.module, nn.Parameter) or item.dep.target.module in self._names
         ]
         output = any(dependency.target.name.startswith("_OutputOp") for dependency, _ in raw)
-        return ChannelGroup(name, channels, tuple(members), raw, feeds_output=output)
+        return ChannelGroup(
+            name, channels, tuple(members), raw, feeds_output=output, broken=self._why_fixed(name, members)
+        )
+
+    def _why_fixed(self, group: str, members: list[Member]) -> str | None:
+        """Why the group must keep its channels though they could be followed: a layer in it cannot be cut."""
+        layer = next((member.layer for member in members if member.layer in self._fixed), None)
+        if layer is None:
+            return None
+        return self._fixed[layer] if layer == group else f"{layer} goes with it, and {self._fixed[layer]}"
 
     def _name_of(self, target: nn.Module | nn.Parameter) -> str:
         return self._parameters[id(target)] if isinstance(target, nn.Parameter) else self._names[target]
@@ -183,12 +213,54 @@ def _run_once(network: nn.Module) -> None:
     """A UserError with the network's own words if it does not take pictures: torch-pruning's would mislead."""
     try:
         with torch.no_grad():
-            network.eval()(small_example(network))
+            outputs = network.eval()(small_example(network))
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"the network must take a picture N,3,H,W; it fails with '{(str(error) or repr(error)).splitlines()[0]}'. "
             "Let its size_multiple say what height and width must be multiples of."
         ) from error
+    if not all(isinstance(one, Tensor) for one in (outputs if isinstance(outputs, list | tuple) else [outputs])):
+        raise UserError(
+            "the network must return the restored picture, or a list of them from the coarsest scale to the finest; "
+            f"it returns a {type(outputs).__name__}. Wrap it in a module that returns the picture."
+        )
+
+
+def _shared_weights(network: nn.Module) -> dict[str, str]:
+    """Layers (and parameters) whose weights another layer has, too, and the reason not to cut one of them alone."""
+    owners: dict[int, list[str]] = {}
+    for layer, module in network.named_modules():
+        for parameter in dict.fromkeys(module.parameters(recurse=False)):
+            owners.setdefault(id(parameter), []).append(layer)
+    fixed: dict[str, str] = {}
+    for name, parameter in network.named_parameters():
+        sharing = owners[id(parameter)]
+        for layer in sharing if len(sharing) > 1 else ():
+            other = next(one for one in sharing if one != layer) or "the network itself"
+            fixed[layer] = fixed[name] = f"its weights are shared with {other}"
+    return fixed
+
+
+def _reparametrized(network: nn.Module) -> dict[str, str]:
+    """Layers whose weights are computed from other tensors, which torch-pruning does not cut, and by what."""
+    fixed: dict[str, str] = {}
+    for name, layer in network.named_modules():
+        if parametrize.is_parametrized(layer):
+            steps = [step for steps in layer.parametrizations.children() for step in steps.children()]
+            fixed[name] = f"it is reparametrized ({_kinds(steps)})"
+        elif isinstance(vars(layer).get("weight"), Tensor):
+            raise UserError(
+                f"the network must be one that can be copied; the weights of {name} are computed in a hook "
+                f"({_kinds(layer._forward_pre_hooks.values())}) and cannot. "
+                "Use torch.nn.utils.parametrizations, or make them permanent."
+            )
+    return fixed
+
+
+def _kinds(steps: Iterable[object]) -> str:
+    """What torch calls what these do: `weight_norm`."""
+    names = (type(step).__name__.strip("_") for step in steps)
+    return ", ".join(dict.fromkeys(re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in names))
 
 
 def small_example(network: nn.Module) -> Tensor:

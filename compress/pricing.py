@@ -1,14 +1,17 @@
 """What a network would cost with fewer channels, without building it: every layer's price from its own widths."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from compress.channels import Channels, Side
-from compress.cost import count_macs, used_parameters
+from compress.cost import count_macs, deployed_params, used_parameters
 
 Widths = Mapping[str, int]
 """A group's name -> the channels that it keeps."""
@@ -19,7 +22,7 @@ class Layer:
     """A deployed layer with weights at one picture size: its unpruned widths, its grids, and what it costs unpruned.
 
     `input_grid` and `output_grid` are height and width; of tokens, their number and one.
-    `single`: one width, as depthwise layers and norms have.
+    `single`: one width, as depthwise layers and norms have. Weights that several layers share are the first one's.
     """
 
     name: str
@@ -68,6 +71,9 @@ class PricedNetwork:
         self.size = size
         self.layers = _deployed_layers(network, size, channels.bare_parameters)
         self.macs_elsewhere = count_macs(network, size)[0] - sum(layer.macs for layer in self.layers.values())
+        self.params_elsewhere = deployed_params(network) - sum(
+            layer.weight_params + layer.bias_params for layer in self.layers.values()
+        )
         self._sides: dict[tuple[str, Side], list[tuple[str, float]]] = {}
         for group in channels.groups.values():
             for member in group.members:
@@ -110,18 +116,20 @@ def _deployed_layers(network: nn.Module, size: tuple[int, int], bare: Mapping[st
     """Every layer with weights of its own that the finest output depends on, and every such bare parameter."""
     used = used_parameters(network)
     found = {name: _bare(network, name, dim) for name, dim in bare.items() if name in used}
+    own = _own_parameters(network, used - set(bare))
 
     def note(name: str, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], output: object) -> None:
         pictures = [value for value in (*given, *named.values()) if isinstance(value, Tensor)]
         if pictures and isinstance(output, Tensor):
-            layer, before = _layer(name, module, pictures[0], output), found.get(name)
+            layer, before = _layer(name, module, own[name], pictures[0], output), found.get(name)
             # A layer that is called again costs again, by what it is given then.
             found[name] = replace(before, calls=before.calls + 1, macs=before.macs + layer.macs) if before else layer
 
     hooks = [
-        module.register_forward_hook(lambda m, i, n, o, name=name: note(name, m, i, n, o), with_kwargs=True)
-        for name, module in network.named_modules()
-        if any(f"{name}.{key}" in used - set(bare) for key, _ in module.named_parameters(recurse=False))
+        network.get_submodule(name).register_forward_hook(
+            lambda m, i, n, o, name=name: note(name, m, i, n, o), with_kwargs=True
+        )
+        for name in own
     ]
     try:
         with torch.no_grad():
@@ -132,6 +140,19 @@ def _deployed_layers(network: nn.Module, size: tuple[int, int], bare: Mapping[st
     return found
 
 
+def _own_parameters(network: nn.Module, names: Collection[str]) -> dict[str, list[Parameter]]:
+    """The layers that have any of these parameters, each with those that no layer before it has."""
+    wanted = {id(network.get_parameter(name)) for name in names}
+    own: dict[str, list[Parameter]] = {}
+    counted: set[int] = set()
+    for name, module in network.named_modules():
+        found = {id(p): p for p in module.parameters(recurse=False) if id(p) in wanted}
+        if found:
+            own[name] = [parameter for key, parameter in found.items() if key not in counted]
+            counted |= found.keys()
+    return own
+
+
 def _bare(network: nn.Module, name: str, dim: int) -> Layer:
     """A parameter of a block's own as a layer that computes nothing."""
     parameter = network.get_parameter(name)
@@ -139,29 +160,31 @@ def _bare(network: nn.Module, name: str, dim: int) -> Layer:
     return Layer(name, owner, width, width, True, (1, 1), (1, 1), parameter.numel(), 0, 0)
 
 
-def _layer(name: str, module: nn.Module, given: Tensor, output: Tensor) -> Layer:
-    own = dict(module.named_parameters(recurse=False))
-    weight = own.get("weight")
-    multiplying = isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and weight is not None
-    last = isinstance(module, nn.Linear | nn.LayerNorm) or output.dim() != 4
+def _layer(name: str, module: nn.Module, own: Collection[Parameter], given: Tensor, output: Tensor) -> Layer:
+    weight = getattr(module, "weight", None)
+    multiplied = weight.numel() if isinstance(module, _ConvNd | nn.Linear) and isinstance(weight, Tensor) else 0
+    channels_first = isinstance(module, _ConvNd | _NormBase | nn.GroupNorm | nn.PReLU)
+    last = isinstance(module, nn.Linear | nn.LayerNorm) or (output.dim() != 4 and not channels_first)
     channels = output.shape[-1] if last else output.shape[1]
     input_grid, output_grid = _grid(given, last), _grid(output, last)
-    grid = input_grid if isinstance(module, nn.ConvTranspose2d) else output_grid
+    grid = input_grid if isinstance(module, _ConvTransposeNd) else output_grid
     in_channels = int(getattr(module, "in_channels", getattr(module, "in_features", channels)))
-    weight_params = 0 if weight is None else weight.numel()
+    weight_params = sum(parameter.numel() for parameter in own if parameter is weight)
     return Layer(
         name=name,
         module=module,
         in_channels=in_channels,
         out_channels=channels,
-        single=not multiplying or getattr(module, "groups", 1) == in_channels == channels > 1,
+        single=not multiplied or getattr(module, "groups", 1) == in_channels == channels > 1,
         input_grid=input_grid,
         output_grid=output_grid,
         weight_params=weight_params,
-        bias_params=sum(parameter.numel() for parameter in own.values()) - weight_params,
-        macs=weight_params * grid[0] * grid[1] if multiplying else 0,
+        bias_params=sum(parameter.numel() for parameter in own) - weight_params,
+        macs=multiplied * grid[0] * grid[1],
     )
 
 
 def _grid(tensor: Tensor, channels_last: bool) -> tuple[int, int]:
-    return (tensor[..., 0].numel(), 1) if channels_last else (tensor.shape[-2], tensor.shape[-1])
+    if tensor.dim() == 4 and not channels_last:
+        return tensor.shape[-2], tensor.shape[-1]
+    return (tensor[..., 0] if channels_last else tensor[:, 0]).numel(), 1

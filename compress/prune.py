@@ -1,7 +1,7 @@
 """Structured channel pruning: exact by check, to an asked cut of channels, parameters, MACs or measured latency."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from compress.layer_latency import LayerLatency, liked_multiple
 from compress.pricing import PricedNetwork, macs_price, params_price
 from compress.sensitivity import Sensitivity, measure_sensitivity
 from compress.settings import PruneSettings
-from compress.verify import TOLERANCE, GroupCheck, check_groups, error_of_removing
+from compress.verify import GroupCheck, check_groups, not_exact_together
 from compress.widths import ALLOCATIONS, Budget, ChannelBudget, Chosen, LayerBudget, Task
 
 _SENSITIVITY_CROPS = 12
@@ -71,6 +71,7 @@ class Surveyed:
     checks: list[GroupCheck]
     priced: PricedNetwork
     importances: Mapping[str, torch.Tensor]
+    network: nn.Module
 
     @property
     def unpruned(self) -> dict[str, int]:
@@ -94,15 +95,25 @@ class Surveyed:
         """The least important channels, so many that these widths are left."""
         return {name: order[: len(order) - widths[name]] for name, order in self.ranked().items()}
 
+    def protecting(self, reasons: Mapping[str, str]) -> "Surveyed":
+        """The same with more groups protected; a UserError if that leaves none to prune."""
+        checks = [replace(c, protected_because=reasons.get(c.name, c.protected_because)) for c in self.checks]
+        _must_have_channels(checks)
+        return replace(self, checks=checks)
+
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """What pruning would do: the widths, and what they would use of parameters, MACs and, if asked, milliseconds."""
+    """What pruning would do: the widths, and what they would use of parameters, MACs and, if asked, milliseconds.
+
+    `relative_error`: of removing all the planned channels at once.
+    """
 
     surveyed: Surveyed
     chosen: Chosen
     multiple: int
     predicted: dict[str, float]
+    relative_error: float
     sensitivity: Sensitivity | None = None
     measured: dict[str, float | str] | None = None
 
@@ -125,14 +136,20 @@ def survey(network: nn.Module, settings: PruneSettings, batches: Sequence[Batch]
     size = fitting_size(settings.latency.size, size_multiple_of(network))
     channels = Channels(network)
     checks = check_groups(network, channels)
+    names = _must_have_channels(checks)
+    torch.manual_seed(settings.seed)
+    importances = CRITERIA[settings.criterion].importances(network, channels, names, batches)
+    return Surveyed(channels, checks, PricedNetwork(network, channels, size), importances, network)
+
+
+def _must_have_channels(checks: Sequence[GroupCheck]) -> list[str]:
+    """The groups that may be pruned; a UserError if there are none."""
     names = [check.name for check in checks if check.protected_because is None]
     if not names:
         raise UserError(
             "the network must have channels that can be removed exactly; it has none. Choose another method."
         )
-    torch.manual_seed(settings.seed)
-    importances = CRITERIA[settings.criterion].importances(network, channels, names, batches)
-    return Surveyed(channels, checks, PricedNetwork(network, channels, size), importances)
+    return names
 
 
 def sensitivity_of(
@@ -149,6 +166,9 @@ def plan(
 ) -> PrunePlan:
     """Choose the widths. `curves` are needed by ways to choose that go by sensitivity.
 
+    Groups that are exact one by one, but not with the chosen channels or together, are protected, too, and the widths
+    chosen again.
+
     `limit_ms`: predicted milliseconds to reach instead of what the settings ask for, where the clock has shown that the
     prediction is off.
     """
@@ -158,7 +178,8 @@ def plan(
     multiple = settings.multiple or (liked_multiple(settings.latency.device) if clock else 1)
     whole = budget.total(surveyed.unpruned)
     target = limit_ms or (cut if name == "latency_ms" else (1 - cut) * whole)
-    task = Task(surveyed.unpruned, budget, target, surveyed.importances, curves, multiple, settings.floor)
+    unit = "ms" if name == "latency_ms" else ""
+    task = Task(surveyed.unpruned, budget, target, surveyed.importances, curves, multiple, settings.floor, unit)
     try:
         chosen = ALLOCATIONS[settings.widths].choose(task)
     finally:
@@ -166,21 +187,20 @@ def plan(
             clock.save()
     if chosen.widths == surveyed.unpruned:
         raise UserError(f"pruning must remove at least one channel; {name} {cut:g} removes none. Ask for more.")
+    inexact, error = not_exact_together(surveyed.network, surveyed.channels, surveyed.removal(chosen.widths))
+    if inexact:
+        return plan(surveyed.protecting(inexact), settings, curves, limit_ms)
     predicted = _predicted(surveyed, chosen.widths)
     if clock is not None:
         predicted |= {"latency_ms": budget.total(chosen.widths), "unpruned_latency_ms": whole}
-    return PrunePlan(surveyed, chosen, multiple, predicted, curves)
+    return PrunePlan(surveyed, chosen, multiple, predicted, error or 0.0, curves)
 
 
 def apply_(network: nn.Module, planned: PrunePlan, settings: PruneSettings) -> PruneReport:
-    """Remove the planned channels in place, after checking that all of them together are removed exactly."""
+    """Remove the planned channels, in place, from the network that was surveyed or a copy of it."""
     surveyed, widths = planned.surveyed, planned.chosen.widths
-    removal = surveyed.removal(widths)
-    together = error_of_removing(network, surveyed.channels, removal)
-    if not together <= TOLERANCE:
-        raise RuntimeError(f"groups that are exact one by one are not exact together: outputs differ by {together:.1e}")
     before = cost(network, surveyed.priced.size)
-    surveyed.channels.remove_(network, removal)
+    surveyed.channels.remove_(network, surveyed.removal(widths))
     after = cost(network, surveyed.priced.size)
     name, cut = settings.target
     return PruneReport(
@@ -196,7 +216,7 @@ def apply_(network: nn.Module, planned: PrunePlan, settings: PruneSettings) -> P
         multiple=planned.multiple,
         widths=planned.rows(),
         protected=surveyed.protected,
-        largest_relative_error=max(together, *surveyed.errors()),
+        largest_relative_error=max(planned.relative_error, *surveyed.errors()),
         predicted=planned.predicted,
         measured=planned.measured,
         sensitivity=None if planned.sensitivity is None else planned.sensitivity.as_json(),
@@ -223,7 +243,7 @@ def prune_(network: nn.Module, settings: PruneSettings, batches: Sequence[Batch]
 def _predicted(surveyed: Surveyed, widths: Mapping[str, int]) -> dict[str, float]:
     priced = surveyed.priced
     return {
-        "params": priced.total(widths, params_price),
+        "params": priced.total(widths, params_price) + priced.params_elsewhere,
         "macs": priced.total(widths, macs_price) + priced.macs_elsewhere,
     }
 
@@ -235,5 +255,5 @@ def _budget(surveyed: Surveyed, target: str, clock: LayerLatency | None) -> Budg
     if target == "ratio":
         return ChannelBudget(surveyed.unpruned)
     if target == "params_cut":
-        return LayerBudget(surveyed.priced, params_price)
+        return LayerBudget(surveyed.priced, params_price, surveyed.priced.params_elsewhere)
     return LayerBudget(surveyed.priced, macs_price, surveyed.priced.macs_elsewhere)

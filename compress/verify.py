@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from baseline.errors import UserError
 from baseline.restorer import outputs_of
-from compress.channels import ChannelGroup, Channels, Removal, removed, small_example
+from compress.channels import ChannelGroup, Channels, Removal, small_example
 
 TOLERANCE = 1e-5
 """Largest difference between removing and zeroing, relative to what zeroing changes. Exact removals reach 1e-12."""
@@ -36,9 +37,11 @@ class GroupCheck:
 
 
 def check_groups(network: nn.Module, channels: Channels | None = None) -> list[GroupCheck]:
-    """Check each group of the network by removing every second of its channels, and then its first third.
+    """Check each group of the network by removing several choices of its channels, on several pictures.
 
-    A single pattern could agree by accident: every second channel is a symmetric choice for a gate of two halves.
+    A single choice could agree by accident: every second channel is a symmetric one for a gate of two halves, and where
+    a largest value is taken over many channels, one that is left may always be the largest. So could a single picture:
+    in the light, that largest value is never below zero.
     """
     found = channels or Channels(network)
     probe = _Probe(network, found)
@@ -50,6 +53,24 @@ def error_of_removing(network: nn.Module, channels: Channels, removal: Removal) 
     return _Probe(network, channels).error(removal)
 
 
+def not_exact_together(network: nn.Module, channels: Channels, removal: Removal) -> tuple[dict[str, str], float | None]:
+    """The groups to leave out, with the reason, for all others to be removed exactly at once; and the others' error."""
+    probe = _Probe(network, channels)
+    reason, error = _judged(probe, removal)
+    if reason is None:
+        return {}, error
+    left_out: dict[str, str] = {}
+    kept: dict[str, list[int]] = {}
+    error = None
+    for name, indices in removal.items():
+        reason, now = _judged(probe, {**kept, name: indices})
+        if reason is None:
+            kept[name], error = indices, now
+        else:
+            left_out[name] = f"with the channels chosen here, {reason}"
+    return left_out, error
+
+
 class _Probe:
     """A copy of the network in double precision, and its outputs."""
 
@@ -57,30 +78,51 @@ class _Probe:
         self.channels = channels
         try:
             self._network = _disturbed(network)
-            self._whole = _outputs(self._network)
+            self._pictures = _pictures(self._network)
+            self._whole = self._outputs()
         except RuntimeError as error:
             raise UserError(
-                "the network must run in double precision too, in which pruning is checked; it fails with "
-                f"'{str(error).splitlines()[0]}'. Create tensors in forward with the input's dtype."
+                "the network must run in double precision too, in which pruning is checked, and on several pictures at "
+                f"once; it fails with '{str(error).splitlines()[0]}'. Create tensors in forward with the input's dtype."
             ) from error
 
     def error(self, removal: Removal) -> float:
         """How far removing is from zeroing; infinite if an output changes its shape, NaN if nothing can be told."""
-        got = _outputs(removed(self._network, self.channels, removal))
+        with self.channels.cut(self._network, removal):
+            got = self._outputs()
         if [output.shape for output in got] != [output.shape for output in self._whole]:
             return math.inf
         with self.channels.zeroed(self._network, removal):
-            masked = _outputs(self._network)
+            masked = self._outputs()
         errors = list(map(_relative_error, got, masked, self._whole))
         return math.nan if any(map(math.isnan, errors)) else max(errors)
 
+    @torch.no_grad()
+    def _outputs(self) -> list[Tensor]:
+        return outputs_of(self._network.eval(), self._pictures)
+
+
+def _pictures(network: nn.Module) -> Tensor:
+    """A dark picture, a bright one, and one of strong contrasts: noise beside squares of saturated colours."""
+    noise = small_example(network)
+    side = noise.shape[-1]
+    squares = F.interpolate(noise[..., :4, :4].round(), size=(side, side))
+    contrasts = torch.cat([noise[..., : side // 2], squares[..., side // 2 :]], dim=-1)
+    return torch.cat([0.1 * noise, 0.9 + 0.1 * noise, contrasts])
+
 
 def _relative_error(removed_output: Tensor, masked: Tensor, whole: Tensor) -> float:
-    noise = _NOISE * whole.abs().max().item()
-    apart, effect = ((masked - other).abs().max().item() for other in (removed_output, whole))
-    if not math.isfinite(apart) or not math.isfinite(effect):
+    """The largest over the pictures, each judged by itself: what differs in the dark is small beside the light."""
+    noise = _NOISE * _largest(whole).clamp(min=1e-100)
+    apart, effect = _largest(masked - removed_output), _largest(masked - whole)
+    if not (apart.isfinite() & effect.isfinite()).all():
         return math.nan
-    return apart / max(effect, noise) if apart > noise else 0.0
+    return float(torch.where(apart > noise, apart / torch.maximum(effect, noise), 0.0).max())
+
+
+def _largest(output: Tensor) -> Tensor:
+    """The largest absolute value of each picture."""
+    return output.abs().flatten(1).amax(dim=1)
 
 
 def _disturbed(network: nn.Module) -> nn.Module:
@@ -109,22 +151,32 @@ def _check(probe: _Probe, group: ChannelGroup) -> GroupCheck:
     if group.channels < 2:
         return protected("it has one channel")
     worst = 0.0
-    for indices in (range(0, group.channels, 2), range(max(1, group.channels // 3))):
-        try:
-            error = probe.error({group.name: list(indices)})
-        except Exception as broken:  # noqa: BLE001  whatever a foreign network says when it breaks is the reason
-            said = (str(broken) or repr(broken)).splitlines()[0]
-            return protected(f"the network breaks without its channels: {said}")
-        if math.isnan(error):
-            return protected("the network's outputs are not finite numbers")
-        if math.isinf(error):
-            return protected("its channels are those of an output")
-        if error > TOLERANCE:
-            return protected(f"removing its channels is not zeroing them: outputs differ by {error:.1e}", error)
-        worst = max(worst, error)
+    for indices in _choices(group.channels):
+        reason, error = _judged(probe, {group.name: indices})
+        if reason is not None:
+            return protected(reason, error)
+        worst = max(worst, error or 0.0)
     return GroupCheck(group.name, group.channels, worst, None)
 
 
-@torch.no_grad()
-def _outputs(network: nn.Module) -> list[Tensor]:
-    return outputs_of(network.eval(), small_example(network))
+def _choices(channels: int) -> list[list[int]]:
+    """Every second channel and those between, the first third, and all but the first tenth."""
+    some = (range(0, channels, 2), range(1, channels, 2), range(max(1, channels // 3)))
+    most = range(max(1, channels // 10), channels)
+    return [list(indices) for indices in dict.fromkeys((*map(tuple, some), tuple(most)))]
+
+
+def _judged(probe: _Probe, removal: Removal) -> tuple[str | None, float | None]:
+    """Why these channels must not be removed, if they must not, and the relative error, if there is one."""
+    try:
+        error = probe.error(removal)
+    except Exception as broken:  # noqa: BLE001  whatever a foreign network says when it breaks is the reason
+        said = (str(broken) or repr(broken)).splitlines()[0]
+        return f"the network breaks without its channels: {said}", None
+    if math.isnan(error):
+        return "the network's outputs are not finite numbers", None
+    if math.isinf(error):
+        return "its channels are those of an output", None
+    if error > TOLERANCE:
+        return f"removing its channels is not zeroing them: outputs differ by {error:.1e}", error
+    return None, error

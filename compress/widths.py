@@ -83,7 +83,8 @@ class Task:
     """What widths are chosen for: the groups, what they may use, and what is known of them.
 
     `multiple`: widths are rounded to the nearest multiple of it, never to none. `floor`: the least share of a group
-    that is kept, before rounding, where widths are not the same for all. `target`: what may be used of the budget.
+    that is kept, before rounding, where widths are not the same for all. `target`: what may be used of the budget,
+    asked for in `unit`; without one, as the share to cut.
     """
 
     unpruned: Mapping[str, int]
@@ -93,6 +94,7 @@ class Task:
     curves: Sensitivity | None = None
     multiple: int = 1
     floor: float = 0.1
+    unit: str = ""
 
     def rounded(self, group: str, width: float) -> int:
         """A width that the device likes, the nearest to the asked one; a group narrower than one multiple stays."""
@@ -268,11 +270,19 @@ def _rounded(task: Task, asked: dict[str, float]) -> Chosen:
 
 
 def _too_much(task: Task, least: float) -> UserError:
+    place = f"for this network with these widths (multiples of {task.multiple})"
+    if task.unit:
+        reached = math.ceil(100 * least) / 100
+        return UserError(
+            f"the target must be at least {reached:g} {task.unit} {place}; got {task.target:g} {task.unit}. "
+            "Ask for more."
+        )
     whole = task.budget.total(task.unpruned)
-    return UserError(
-        f"the cut must be at most {1 - least / whole:.3f} for this network with these widths (multiples of "
-        f"{task.multiple}); got {1 - task.target / whole:.3f}. Ask for less."
-    )
+    most, asked = 1 - least / whole, 1 - task.target / whole
+    # As many digits as it takes to tell them apart, and what can be had is rounded down, so that it can be asked for.
+    digits = next(d for d in range(3, 16) if math.floor(most * 10**d) / 10**d < round(asked, d) < 1 or d == 15)
+    most = math.floor(most * 10**digits) / 10**digits
+    return UserError(f"the cut must be at most {most:.{digits}f} {place}; got {asked:.{digits}f}. Ask for less.")
 
 
 ALLOCATIONS.register("uniform")(_Uniform())

@@ -4,21 +4,34 @@ from pathlib import Path
 from typing import Any
 
 from baseline.artifact import Artifact, load
-from baseline.errors import UserError
+from baseline.errors import UserError, unknown_name
 from baseline.networks.zoo import NETWORKS
 from baseline.restorer import Restorer
 from compress.quantize import open_artifact
 from compress.runtimes.table import memory_runtime, open_deployable
-from recipes.resolve import artifact_folder, is_deployable
+from recipes.resolve import SHIPPED, artifact_folder, is_deployable
 
 
 def network_named(name: str, arguments: dict[str, Any]) -> Artifact:
     """The artifact, or a new network with random weights of a registered name or `package.module:factory`."""
     if name in NETWORKS or ":" in name:
         return Artifact.new(name, arguments, seed=0)
+    if name not in SHIPPED and not Path(name).exists():
+        error = unknown_name("network", name, {*SHIPPED, *NETWORKS})
+        raise UserError(f"{error} Or give an artifact's folder or package.module:factory.")
     if arguments:
         raise UserError(f"--arguments must go with a network that is built anew; {name} has its own. Leave them out.")
     return load(artifact_folder(name))
+
+
+def trained_folder(name: str) -> Path:
+    """The folder of a shipped network or an artifact; a UserError for what can only be built anew, untrained."""
+    if name in NETWORKS or ":" in name:
+        raise UserError(
+            f"the network must be a trained one; {name} would be built anew. Train it first: lightsharp train "
+            f"--network {name} --out FOLDER, and give FOLDER."
+        )
+    return artifact_folder(name)
 
 
 def open_named(name: str, runtime: str = "eager", device: str = "cpu") -> Restorer:

@@ -1,6 +1,8 @@
 """The prune, sensitivity and verify-prune commands: pruning outside of a recipe."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,9 @@ from compress.prune import PruneReport, sensitivity_of, survey
 from compress.sensitivity import Sensitivity
 from compress.settings import PruneSettings
 from compress.verify import GroupCheck, check_groups
-from recipes.networks import network_named
+from recipes.networks import network_named, trained_folder
 from recipes.parse import parse
 from recipes.planning import PlannedStep, latency_of
-from recipes.resolve import artifact_folder
 from recipes.stages.prune import plan_for, run
 from recipes.stages.stage import StageInput
 from recipes.targets import TARGETS
@@ -38,39 +39,55 @@ def settings_from(name: str, targets: dict[str, str], options: dict[str, Any]) -
         raise UserError(f"exactly one of {known} must be given; got {given}. Type for example --target-latency 0.5x.")
     ((what, text),) = targets.items()
     undecided = parse(PruneSettings, {**options, "ratio": 0.5}, "prune")
-    setting, value = TARGETS[what].parsed(text, lambda: _whole(load(artifact_folder(name)), what, undecided))
+    setting, value = TARGETS[what].parsed(text, lambda: _whole(load(trained_folder(name)), what, undecided))
     return parse(PruneSettings, {**options, setting: value}, "prune")
 
 
 def plan_named(name: str, settings: PruneSettings, chosen: DataSettings) -> PlannedStep:
     """What pruning a named network would do."""
-    artifact = load(artifact_folder(name))
-    given = StageInput(artifact_folder(name), None, open_data(chosen), Path(), Path())
+    artifact = load(trained_folder(name))
+    given = StageInput(trained_folder(name), None, open_data(chosen), Path(), Path())
     planned = plan_for(artifact.network, given, settings, by_clock=False)
     return PlannedStep("prune", planned, latency_of(planned, settings))
 
 
 def prune_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings) -> PruneReport:
     """Prune a named network into an artifact's folder, with `pruning.json` beside; a UserError if one is there."""
-    folder = artifact_folder(name)
+    folder = trained_folder(name)
     no_artifact_yet(out)
-    outcome = run(StageInput(folder, None, open_data(chosen), output_folder(out), out), settings)
-    (out / "pruning.json").write_text(json.dumps(outcome.details, indent=1) + "\n")
+    data = open_data(chosen)
+    with _folder_for(out):
+        outcome = run(StageInput(folder, None, data, out, out), settings)
+        (out / "pruning.json").write_text(json.dumps(outcome.details, indent=1) + "\n")
     return PruneReport.from_json(outcome.details)
 
 
 def sensitivity_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings) -> Sensitivity:
     """Measure a named network's sensitivity, and write `sensitivity.json` and `sensitivity.html`."""
-    artifact = load(artifact_folder(name))
+    artifact = load(trained_folder(name))
     if (out / "sensitivity.json").exists() or (out / MODEL_FILE).exists():
         raise UserError(f"{out} must hold no artifact and no sensitivity yet; it does. Choose another --out.")
     data = open_data(chosen)
     batches = [fixed_crops(data.training_crops(settings.crop), settings.crops, settings.crop, settings.seed)]
-    output_folder(out)
-    curves = sensitivity_of(artifact.network, survey(artifact.network, settings, batches), settings, batches)
-    (out / "sensitivity.json").write_text(json.dumps(curves.as_json(), indent=1) + "\n")
-    (out / "sensitivity.html").write_text(sensitivity_page(curves.as_json(), name, data.name))
+    with _folder_for(out):
+        curves = sensitivity_of(artifact.network, survey(artifact.network, settings, batches), settings, batches)
+        (out / "sensitivity.json").write_text(json.dumps(curves.as_json(), indent=1) + "\n")
+        (out / "sensitivity.html").write_text(sensitivity_page(curves.as_json(), name, data.name))
     return curves
+
+
+@contextmanager
+def _folder_for(out: Path) -> Iterator[None]:
+    """The folder to write into, made first to see that it can be, and gone again if the work fails before it writes."""
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
+    output_folder(out)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # something is in it
+            for folder in new:
+                folder.rmdir()
+        raise
 
 
 def _whole(artifact: Artifact, what: str, settings: PruneSettings) -> float:

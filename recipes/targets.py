@@ -26,16 +26,19 @@ class Target:
     def parsed(self, text: str, whole: Callable[[], float]) -> tuple[str, float]:
         """The setting and its value; `whole` tells what the unpruned network has, in the unit of scale 1."""
         found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([A-Za-z]*)", text.strip())
-        if found is None or (found[2] != "x" and found[2] not in self.units):
+        bare_share = found is not None and found[2] == "" and 0 < float(found[1]) < 1
+        if found is None or bare_share or (found[2] != "x" and found[2] not in self.units):
+            guess = f" Did you mean {text.strip()}x?" if bare_share else ""
             raise UserError(
-                f"{self.option} must be a share such as 0.5x or a value such as {self.example}; got '{text}'."
+                f"{self.option} must be a share such as 0.5x or a value such as {self.example}; got '{text}'.{guess}"
             )
         number = float(found[1])
         if self.absolute is not None and found[2] != "x":
             return self.absolute, number * self.units[found[2]]
         kept = number if found[2] == "x" else number * self.units[found[2]] / whole()
         if not 0 < kept < 1:
-            raise UserError(f"{self.option} must leave a part of what there is; {text} is {kept:.3g}x. Ask for less.")
+            advice = "Leave less." if kept else "Leave more."
+            raise UserError(f"{self.option} must leave a part of what there is; {text} is {kept:.3g}x. {advice}")
         return self.setting, 1 - kept
 
 

@@ -82,8 +82,14 @@ def own_source(architecture: str) -> Path | None:
     """The file of a user's own network; None for a registered one or one without a source file."""
     if ":" not in architecture:
         return None
-    file = inspect.getsourcefile(inspect.unwrap(factory_of(architecture)))
-    return None if file is None else Path(file)
+    factory = inspect.unwrap(factory_of(architecture))
+    try:
+        file = inspect.getsourcefile(factory)
+    except TypeError:  # an object that is called
+        file = None
+    if file is None or not Path(file).is_file():  # made by exec, say: the module that holds it is the next best
+        file = getattr(sys.modules[architecture.partition(":")[0]], "__file__", None)
+    return Path(file) if file is not None and Path(file).is_file() else None
 
 
 def check_arguments(architecture: str, arguments: dict[str, Any]) -> None:
@@ -117,6 +123,21 @@ def _check_value(architecture: str, name: str, value: Any, annotation: str) -> N
 
 
 def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
-    """A new network with random weights."""
+    """A new network with random weights; a UserError with the words of a user's own factory if it fails."""
     check_arguments(architecture, arguments)
-    return factory_of(architecture)(**arguments)
+    factory = factory_of(architecture)
+    if architecture in NETWORKS:
+        return factory(**arguments)
+    try:
+        made = factory(**arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        said = str(error).splitlines()[0] if str(error) else "no reason"
+        raise UserError(
+            f"network '{architecture}' must be made by its factory from {arguments or 'no arguments'}; it fails with "
+            f"{type(error).__name__}: {said}. Change the arguments, or the factory."
+        ) from error
+    if not callable(getattr(made, "named_parameters", None)):
+        raise UserError(f"network '{architecture}' must make a torch.nn.Module; it made a {type(made).__name__}.")
+    return made

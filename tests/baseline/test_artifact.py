@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from baseline.artifact import Artifact, load
@@ -15,6 +16,21 @@ from compress.settings import PruneSettings
 
 MODULE = """
 from torch import nn
+
+class Again(nn.Module):
+    # One convolution under two names, and two with one weight.
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.one, self.first, self.second = (nn.Conv2d(i, 4, 3, padding=1) for i in (3, 4, 4, 4))
+        self.other, self.second.weight = self.one, self.first.weight
+        self.tail, self.out = nn.Conv2d(4, 24, 1), nn.Conv2d(24, 3, 1)
+
+    def forward(self, image):
+        return self.out(self.tail(self.second(self.first(self.other(self.one(self.head(image))).relu()))))
+
+def again():
+    return Again()
 
 def make(channels=8):
     return nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.Conv2d(channels, 3, 1))
@@ -29,6 +45,8 @@ KINDS: dict[str, tuple[str, dict[str, Any], list[float]]] = {
     "pruned separable": ("mimo-unet", {"width": 8, "num_blocks": 1, "conv": "separable"}, [0.4]),
     "user's": ("users_artifact:make", {"channels": 6}, []),
     "user's pruned": ("users_artifact:make", {}, [0.5]),
+    "user's shared": ("users_artifact:again", {}, []),
+    "user's shared, pruned": ("users_artifact:again", {}, [0.5]),
 }
 
 
@@ -60,6 +78,20 @@ def test_a_loaded_artifact_gives_the_same_output(kind: str, tmp_path: Path) -> N
     image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
     for ours, theirs in zip(outputs_of(loaded.network, image), outputs_of(artifact.network.eval(), image), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_what_has_two_names_is_stored_once_and_stays_one(tmp_path: Path) -> None:
+    artifact = Artifact.new("users_artifact:again", {}, seed=1)
+    artifact.save(tmp_path / "a")
+    with safe_open(tmp_path / "a" / "weights.safetensors", framework="pt") as file:
+        stored = set(file.keys())
+    layers = ("head", "one", "first", "second", "tail", "out")
+    assert stored == {f"{layer}.{key}" for layer in layers for key in ("weight", "bias")} - {"second.weight"}
+    network = load(tmp_path / "a").network
+    assert network.other is network.one
+    assert network.second.weight is network.first.weight
+    load(tmp_path / "a").save(tmp_path / "b")
+    assert (tmp_path / "b/model.json").read_bytes() == (tmp_path / "a/model.json").read_bytes()
 
 
 def test_weights_of_a_new_network_depend_on_the_seed_alone() -> None:

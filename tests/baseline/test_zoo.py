@@ -1,10 +1,12 @@
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
 from baseline.errors import UserError
-from baseline.networks.zoo import build
+from baseline.networks.zoo import build, own_source
 from baseline.registry import Registry
 
 MODULE = """
@@ -14,12 +16,21 @@ def make(channels=4):
     return nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, 3, 3, padding=1))
 
 number = 5
+
+def none(channels=4):
+    return channels
+
+def narrow(channels=4):
+    raise ValueError("too narrow\\nby far")
+
+exec("def written(): return make()")
 """
 
 
 @pytest.fixture
 def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "users_zoo.py").write_text(MODULE)
+    monkeypatch.delitem(sys.modules, "users_zoo", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     return "users_zoo"
 
@@ -47,6 +58,46 @@ def test_a_network_that_cannot_be_found_says_why(users_module: str, name: str, s
     with pytest.raises(UserError, match="network") as error:
         build(name, {})
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        (
+            "make",
+            {"channels": "many"},
+            "must be made by its factory from {'channels': 'many'}; it fails with TypeError: ",
+        ),
+        (
+            "narrow",
+            {},
+            "must be made by its factory from no arguments; it fails with ValueError: too narrow. Change the "
+            "arguments, or the factory.",
+        ),
+        ("none", {}, "must make a torch.nn.Module; it made a int."),
+    ],
+)
+def test_a_factory_that_fails_is_quoted_in_one_line(
+    users_module: str, name: str, arguments: dict[str, str], said: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        build(f"{users_module}:{name}", arguments)
+    assert str(error.value).startswith(f"network '{users_module}:{name}' {said}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["make", "written"])
+def test_the_source_of_a_factory_is_its_modules_where_it_has_no_file(
+    users_module: str, name: str, tmp_path: Path
+) -> None:
+    assert own_source(f"{users_module}:{name}") == tmp_path / "users_zoo.py"
+
+
+def test_a_factory_of_a_module_without_a_file_has_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("users_typed")
+    exec("def make(): ...", vars(module))
+    monkeypatch.setitem(sys.modules, "users_typed", module)
+    assert own_source("users_typed:make") is None
 
 
 def test_a_name_is_registered_once() -> None:

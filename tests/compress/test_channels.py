@@ -110,6 +110,19 @@ def test_the_weights_come_back_bit_for_bit_after_zeroing_even_after_an_error(tin
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
+def test_the_layers_come_back_after_a_cut_even_after_an_error() -> None:
+    network = Scaled()
+    channels = Channels(network)
+    before, tensors = state(network), dict(network.named_parameters())
+    with pytest.raises(RuntimeError, match="inside"), channels.cut(network, {"inner": [5, 1, 2]}):
+        assert network.head.out_channels == network.norm.num_features == network.beta.shape[1] == 5
+        assert network(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+        raise RuntimeError("inside")
+    assert network.head.out_channels == network.norm.num_features == 8
+    assert all(parameter is tensors[name] for name, parameter in network.named_parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
 def test_zeroing_silences_what_produces_the_channels_and_nothing_else(tiny: Tiny) -> None:
     network = tiny()
     channels = Channels(network)

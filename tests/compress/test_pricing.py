@@ -79,6 +79,28 @@ def test_blocks_of_other_habits_are_priced() -> None:
     assert priced.total({"head": 5}, params_price) == counted.params
 
 
+class Tokens(nn.Module):
+    """A convolution over all pixels in one row, and a norm of them, between convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.row, self.norm = nn.Conv2d(3, 8, 1), nn.Conv1d(8, 6, 3, padding=1), nn.BatchNorm1d(6)
+        self.out = nn.Conv2d(6, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        row = self.norm(self.row(self.head(image).flatten(2)))
+        return self.out(row.unflatten(2, image.shape[-2:]))
+
+
+def test_a_convolution_over_a_row_is_priced_by_its_channels() -> None:
+    priced = PricedNetwork(network := Tokens(), Channels(network), (32, 48))
+    # 5 of the 8 channels from 3, then 5 to 6 by 3, the norm, and 6 to 3.
+    params = 5 * (3 + 1) + 6 * (5 * 3 + 1) + 6 * 2 + 3 * (6 + 1)
+    assert priced.total({"head": 5}, params_price) + priced.params_elsewhere == params
+    macs = (5 * 3 + 6 * 5 * 3 + 3 * 6) * 32 * 48
+    assert priced.total({"head": 5}, macs_price) + priced.macs_elsewhere == macs
+
+
 def test_a_layer_is_priced_by_both_of_its_sides() -> None:
     priced, _ = priced_with_widths("mimo-unet", {}, 0)
     # Of `merge.1`, 1x1 from 16 to 8 channels at full size: 8 come from what is decoded, 8 from the skip.

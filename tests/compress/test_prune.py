@@ -221,7 +221,9 @@ def test_what_looks_at_crops_must_be_given_some(tiny: Tiny) -> None:
     assert not PruneSettings(ratio=0.3, widths="global").looks_at_crops
 
 
-def test_groups_that_are_not_exact_together_are_not_removed(users_module: None) -> None:
+def test_a_group_that_is_not_exact_with_the_chosen_channels_is_protected_and_the_rest_pruned(
+    users_module: None,
+) -> None:
     network = Artifact.new("users_prune:normed", {}, seed=0).network
     settings = PruneSettings(ratio=0.5)
     surveyed = survey(network, settings, [])
@@ -229,13 +231,18 @@ def test_groups_that_are_not_exact_together_are_not_removed(users_module: None) 
     (wrong,) = [check for check in surveyed.checks if check.name not in ("out", "wide")]
     fooled = replace(
         surveyed,
-        checks=[replace(wrong, protected_because=None)],
-        importances={wrong.name: torch.arange(float(wrong.channels))},
+        checks=[replace(check, protected_because=None) if check is wrong else check for check in surveyed.checks],
+        importances={**surveyed.importances, wrong.name: torch.arange(float(wrong.channels))},
     )
-    before = state(network)
-    with pytest.raises(RuntimeError, match="groups that are exact one by one are not exact together: outputs differ"):
-        apply_(network, plan(fooled, settings), settings)
-    assert unchanged(network, before)
+    report = apply_(network, plan(fooled, settings), settings)
+    assert [(row.name, row.before, row.after) for row in report.widths] == [("wide", 12, 6)]
+    said = "with the channels chosen here, removing its channels is not zeroing them: outputs differ by"
+    assert report.protected[wrong.name].startswith(said)
+    assert report.largest_relative_error < 1e-5
+
+    alone = replace(fooled, checks=[check for check in fooled.checks if check.name == wrong.name])
+    with pytest.raises(UserError, match="the network must have channels that can be removed exactly; it has none"):
+        plan(alone, settings)
 
 
 def test_the_report_says_what_was_left_alone_and_how_exact_the_rest_is(users_module: None) -> None:

@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations
 
 from baseline.errors import UserError
 from baseline.networks.zoo import build
 from compress.channels import Channels, removed, small_example
+from compress.cost import count_macs
 from compress.prune import apply_, plan, survey
 from compress.settings import PruneSettings
 from compress.students import STUDENTS
@@ -110,6 +112,31 @@ class Normalizes(Foreign):
         return self.norm(features)
 
 
+class LargestInTheDark(Foreign):
+    """A gate by the largest of many channels: below zero only where the picture is dark."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.back = conv(3, 64), conv(64, 8)
+        nn.init.constant_(self.wide.bias, -0.1)
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        wide = self.wide(image)
+        return features + self.back(wide * wide.amax(dim=1, keepdim=True).sigmoid())
+
+
+class FewAreLoud(Foreign):
+    """As exact as any as long as a few channels are left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.back = conv(8, 8), conv(8, 8)
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        wide = self.wide(features).relu()
+        return self.back(wide if wide.shape[1] > 2 else 2 * wide)
+
+
 class BareConvolution(Foreign):
     """Nothing is added to the answer, so nothing but its shape says that it is one."""
 
@@ -124,6 +151,7 @@ FOREIGN: dict[type[Foreign], dict[str, str]] = {
     Gates: {"wide": BREAKS},
     Grouped: {"inner": BREAKS, "grouped": NOT_ZEROING},
     Normalizes: {"inner": NOT_ZEROING},
+    FewAreLoud: {"wide": NOT_ZEROING},
     BareConvolution: {},
 }
 """A structure -> the groups that torch-pruning cannot remove exactly in it, and the reason."""
@@ -216,7 +244,9 @@ def test_a_network_of_one_precision_is_told_what_to_change() -> None:
 
     with pytest.raises(UserError) as error:
         check_groups(OnePrecision())
-    assert str(error.value).startswith("the network must run in double precision too, in which pruning is checked; it ")
+    assert str(error.value).startswith(
+        "the network must run in double precision too, in which pruning is checked, and "
+    )
     assert str(error.value).endswith("Create tensors in forward with the input's dtype.")
 
 
@@ -226,6 +256,24 @@ def test_a_scale_that_begins_at_zero_hides_nothing() -> None:
     protected = {c.name: c.protected_because for c in check_groups(network)}
     assert "removing its channels is not zeroing them" in str(protected["inner"])
     assert not network.scale.any()
+
+
+def test_a_cut_that_shows_only_in_the_dark_is_not_taken_for_exact() -> None:
+    torch.manual_seed(0)
+    network = LargestInTheDark().eval()
+    channels = Channels(network)
+    removal = {"wide": list(range(0, 64, 2))}
+    light = torch.rand(1, 3, 16, 16)
+    difference = {}
+    with torch.no_grad():
+        for name, picture in (("light", light), ("dark", 0.1 * light)):
+            with channels.zeroed(network, removal):
+                masked = network(picture)
+            difference[name] = (removed(network, channels, removal)(picture) - masked).abs().max()
+    assert difference["dark"] > 1e-4
+    assert difference["light"] < 1e-6
+    protected = {c.name: c.protected_because for c in check_groups(network, channels)}
+    assert str(protected["wide"]).startswith(NOT_ZEROING)
 
 
 def test_numbers_that_are_not_finite_are_not_taken_for_exact() -> None:
@@ -254,3 +302,80 @@ def test_a_network_that_cannot_be_followed_is_refused_in_one_line() -> None:
 def test_a_network_without_channels_to_remove_is_refused() -> None:
     with pytest.raises(UserError, match="the network must have channels that can be removed exactly; it has none"):
         survey(nn.Conv2d(3, 3, 3, padding=1), PruneSettings(ratio=0.5), [])
+
+
+def test_a_network_of_another_habit_is_told_what_to_return() -> None:
+    class Named(Foreign):
+        def forward(self, image: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+            return {"restored": super().forward(image)}
+
+    with pytest.raises(UserError, match=r"must return the restored picture, or a list of them .*; it returns a dict"):
+        check_groups(Named())
+
+
+class Twins(Foreign):
+    """Two convolutions with one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = conv(8, 8), conv(8, 8)
+        self.second.weight = self.first.weight
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        return self.second(self.first(features).relu())
+
+
+class Reparametrized(Foreign):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = parametrizations.weight_norm(conv(8, 8)), parametrizations.spectral_norm(conv(8, 8))
+
+    def between(self, features: Tensor, image: Tensor) -> Tensor:
+        return self.second(self.first(features).relu())
+
+
+@pytest.mark.parametrize(
+    ("made", "protected"),
+    [
+        (
+            Twins,
+            {
+                "inner": "first goes with it, and its weights are shared with second",
+                "first": "its weights are shared with second",
+                "second": "its weights are shared with first",
+            },
+        ),
+        (
+            Reparametrized,
+            {
+                "inner": "first goes with it, and it is reparametrized (weight_norm)",
+                "first": "it is reparametrized (weight_norm)",
+                "second": "it is reparametrized (spectral_norm)",
+            },
+        ),
+    ],
+)
+def test_weights_that_are_not_a_layers_own_are_left_alone(made: type[Foreign], protected: dict[str, str]) -> None:
+    network = made().eval()
+    settings = PruneSettings(ratio=0.5)
+    surveyed = survey(network, settings, [])
+    assert surveyed.protected == protected | {"out": OUTPUT}
+    planned = plan(surveyed, settings)
+    assert (planned.unpruned["params"], planned.unpruned["macs"]) == counted(network)
+    apply_(network, planned, settings)
+    assert (planned.predicted["params"], planned.predicted["macs"]) == counted(network)
+    assert network.after.out_channels == 4
+
+
+def counted(network: nn.Module) -> tuple[int, int]:
+    """Parameters of a network with one output, and its multiply-adds."""
+    return sum(p.numel() for p in network.parameters()), count_macs(network)[0]
+
+
+def test_weights_made_in_a_hook_are_refused_in_one_line() -> None:
+    network = Foreign()
+    nn.utils.spectral_norm(network.inner)
+    with pytest.raises(
+        UserError, match=r"the weights of inner are computed in a hook \(spectral_norm\) and cannot. Use"
+    ):
+        check_groups(network)

@@ -201,3 +201,40 @@ def test_an_unknown_allocation_is_answered_with_the_nearest() -> None:
     assert str(error.value) == (
         "no allocation of widths 'globl'. Did you mean 'global'? Known: global, sensitivity, uniform."
     )
+
+
+@pytest.mark.parametrize(
+    ("left", "target", "unit", "said"),
+    [
+        (
+            0.5,
+            300.0,
+            "",
+            "the cut must be at most 0.500 for this network with these widths (multiples of 1); got 0.700.",
+        ),
+        # Three digits would say at most 0.999, got 1.000.
+        (
+            1e-3,
+            0.5,
+            "",
+            "the cut must be at most 0.9990 for this network with these widths (multiples of 1); got 0.9995.",
+        ),
+        (
+            0.5,
+            300.0,
+            "ms",
+            "the target must be at least 500 ms for this network with these widths (multiples of 1); got ",
+        ),
+    ],
+)
+def test_what_cannot_be_reached_is_told_in_what_was_asked_for(left: float, target: float, unit: str, said: str) -> None:
+    unpruned = {"a": 1000}
+
+    class Stays(Stairs):
+        def around(self, group: str, widths: Mapping[str, int]) -> float:
+            return max(1000 * left, float(widths.get(group, 1000)))
+
+    asked = task(unpruned, Stays(unpruned, {}), target, unit=unit)
+    with pytest.raises(UserError) as error:
+        ALLOCATIONS["uniform"].choose(asked)
+    assert str(error.value).startswith(said)
