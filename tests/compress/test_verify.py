@@ -13,7 +13,7 @@ from compress.cost import count_macs
 from compress.prune import apply_, plan, survey
 from compress.settings import PruneSettings
 from compress.students import STUDENTS
-from compress.verify import TOLERANCE, check_groups, error_of_removing
+from compress.verify import TOLERANCE, check_groups, error_of_removing, not_exact_together
 
 NETWORKS = {
     "plain": ("mimo-unet", {"width": 8, "num_blocks": 1}),
@@ -113,16 +113,18 @@ class Normalizes(Foreign):
 
 
 class LargestInTheDark(Foreign):
-    """A gate by the largest of many channels: below zero only where the picture is dark."""
+    """A gate by the largest of many channels: below zero only for a dark picture, where little of it is seen."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.wide, self.back = conv(3, 64), conv(64, 8)
-        nn.init.constant_(self.wide.bias, -0.1)
+        self.wide, self.back = nn.Conv2d(3, 64, 1), nn.Conv2d(64, 8, 1)
+        nn.init.uniform_(self.wide.weight, 0.25, 0.35)
+        nn.init.constant_(self.wide.bias, -0.2)
 
     def between(self, features: Tensor, image: Tensor) -> Tensor:
-        wide = self.wide(image)
-        return features + self.back(wide * wide.amax(dim=1, keepdim=True).sigmoid())
+        light = image.mean(dim=(1, 2, 3), keepdim=True)
+        wide = self.wide(image.mean(dim=(2, 3), keepdim=True))
+        return features + light**4 * self.back(wide * wide.amax(dim=1, keepdim=True).sigmoid())
 
 
 class FewAreLoud(Foreign):
@@ -260,20 +262,47 @@ def test_a_scale_that_begins_at_zero_hides_nothing() -> None:
 
 def test_a_cut_that_shows_only_in_the_dark_is_not_taken_for_exact() -> None:
     torch.manual_seed(0)
-    network = LargestInTheDark().eval()
+    network = LargestInTheDark().double().eval()
     channels = Channels(network)
     removal = {"wide": list(range(0, 64, 2))}
-    light = torch.rand(1, 3, 16, 16)
-    difference = {}
+    light = torch.rand(1, 3, 16, 16, dtype=torch.double)
+    error = {}
     with torch.no_grad():
         for name, picture in (("light", light), ("dark", 0.1 * light)):
+            whole, cut = network(picture), removed(network, channels, removal)(picture)
             with channels.zeroed(network, removal):
                 masked = network(picture)
-            difference[name] = (removed(network, channels, removal)(picture) - masked).abs().max()
-    assert difference["dark"] > 1e-4
-    assert difference["light"] < 1e-6
+            error[name] = (cut - masked).abs().max() / (whole - masked).abs().max()
+    assert error["light"] < 1e-9
+    assert error["dark"] > 1e-3
     protected = {c.name: c.protected_because for c in check_groups(network, channels)}
     assert str(protected["wide"]).startswith(NOT_ZEROING)
+
+
+def test_of_groups_that_are_not_exact_together_the_later_ones_are_left_out() -> None:
+    class Pair(Foreign):
+        """Two ways side by side, loud where few channels are left of both together."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.three = conv(8, 8), conv(8, 8), conv(8, 8)
+            self.join = conv(24, 8)
+
+        def between(self, features: Tensor, image: Tensor) -> Tensor:
+            ways = [self.one(features), self.two(features), self.three(features)]
+            loud = ways[0].shape[1] + ways[1].shape[1] < 12
+            return self.join((2 if loud else 1) * torch.cat(ways, dim=1))
+
+    torch.manual_seed(0)
+    network = Pair().eval()
+    channels = Channels(network)
+    half = {name: [1, 2, 3, 4] for name in ("one", "two", "three")}
+    left_out, error = not_exact_together(network, channels, half)
+    assert left_out.keys() == {"two"}
+    assert left_out["two"].startswith(f"with the channels chosen here, {NOT_ZEROING}")
+    assert error is not None
+    assert error < TOLERANCE
+    assert not_exact_together(network, channels, {"one": [1, 2], "two": [3]})[0] == {}
 
 
 def test_numbers_that_are_not_finite_are_not_taken_for_exact() -> None:
@@ -335,10 +364,11 @@ class Reparametrized(Foreign):
 
 
 @pytest.mark.parametrize(
-    ("made", "protected"),
+    ("made", "elsewhere", "protected"),
     [
         (
             Twins,
+            0,
             {
                 "inner": "first goes with it, and its weights are shared with second",
                 "first": "its weights are shared with second",
@@ -347,6 +377,7 @@ class Reparametrized(Foreign):
         ),
         (
             Reparametrized,
+            8 + 2 * 8 * 8 * 9,  # lengths and directions; directions alone
             {
                 "inner": "first goes with it, and it is reparametrized (weight_norm)",
                 "first": "it is reparametrized (weight_norm)",
@@ -355,11 +386,14 @@ class Reparametrized(Foreign):
         ),
     ],
 )
-def test_weights_that_are_not_a_layers_own_are_left_alone(made: type[Foreign], protected: dict[str, str]) -> None:
+def test_weights_that_are_not_a_layers_own_are_left_alone(
+    made: type[Foreign], elsewhere: int, protected: dict[str, str]
+) -> None:
     network = made().eval()
     settings = PruneSettings(ratio=0.5)
     surveyed = survey(network, settings, [])
     assert surveyed.protected == protected | {"out": OUTPUT}
+    assert surveyed.priced.params_elsewhere == elsewhere
     planned = plan(surveyed, settings)
     assert (planned.unpruned["params"], planned.unpruned["macs"]) == counted(network)
     apply_(network, planned, settings)
