@@ -95,7 +95,8 @@ class ExecutorchRestorer:
     max_batch: int | None = 1
 
     def __init__(self, path: Path) -> None:
-        self._module, note = _opened(path)
+        self._path = path
+        self._module, note, self._pool = _opened(path)
         height, width = note["fixed_size"].split("x")
         self.fixed_size: tuple[int, int] | None = (int(height), int(width))
         self.size_multiple = int(note["size_multiple"])
@@ -107,7 +108,8 @@ class ExecutorchRestorer:
             raise UserError(
                 f"pictures must be {right} for this .pte file; got {height}x{width}. Export one for that size."
             )
-        _follow_threads()
+        if _follow_threads() != self._pool:
+            self._module, _, self._pool = _opened(self._path)
         return in_batches(self._restored, blurred.detach().cpu(), self.max_batch)
 
     def _restored(self, picture: Tensor) -> Tensor:
@@ -170,7 +172,8 @@ def _xnnpack_graphs(lowered: Any) -> Iterator[dict[str, Any]]:
             yield json.loads(re.sub(r": (-?)inf\b", r": \1Infinity", (work / "graph.json").read_text()))
 
 
-def _opened(path: Path) -> tuple[Any, dict[str, str]]:
+def _opened(path: Path) -> tuple[Any, dict[str, str], int]:
+    """The program, its note, and the number of the pool of threads that it keeps."""
     reason = unavailable("cpu")
     if reason:
         raise UserError(f"opening {path} must have ExecuTorch; {reason}.")
@@ -183,15 +186,14 @@ def _opened(path: Path) -> tuple[Any, dict[str, str]]:
         from executorch.extension.pybindings import portable_lib
 
         try:
-            # It looks for the number of processors once, and says so.
-            portable_lib._threadpool_get_thread_count()
+            pool = _follow_threads()
             module = portable_lib._load_for_executorch(str(path))
             stated = json.loads(module.run_method(_NOTE, ())[0]) if _NOTE in module.method_names() else {}
         except (RuntimeError, json.JSONDecodeError):
             raise foreign from None
     if not set(_NOTE_KEYS) <= set(stated):
         raise foreign
-    return module, stated
+    return module, stated, pool
 
 
 def _is_whole(path: Path) -> bool:
@@ -204,12 +206,22 @@ def _is_whole(path: Path) -> bool:
     return path.stat().st_size >= max(program, start + segments)
 
 
-def _follow_threads() -> None:
+_pools = 1
+
+
+def _follow_threads() -> int:
+    """Have as many threads as torch has; returns the number of the pool of threads, of which there is one a process.
+
+    A program keeps the pool that it was opened with: run after another one took its place, it crashes (measured).
+    """
+    global _pools
     from executorch.extension.pybindings import portable_lib
 
     if portable_lib._threadpool_get_thread_count() != torch.get_num_threads():
         with _quiet():
             portable_lib._unsafe_reset_threadpool(torch.get_num_threads())
+        _pools += 1
+    return _pools
 
 
 @contextlib.contextmanager

@@ -82,12 +82,15 @@ def test_an_int8_file_computes_in_integers_and_is_the_converted_network(
 def test_threads_are_those_of_torch_when_it_runs(float_pte: Built, pictures: Tensor) -> None:
     from executorch.extension.pybindings import portable_lib
 
-    opened = executorch.open_file(float_pte[0])
+    # Each keeps the pool of threads that it was opened with, and crashes the process once that is gone.
+    both = [executorch.open_file(float_pte[0]) for _ in range(2)]
+    expected = both[0](pictures)
     try:
-        for threads in (2, 1):
+        for threads in (2, 1, 2, 1):
             torch.set_num_threads(threads)
-            opened(pictures)
-            assert portable_lib._threadpool_get_thread_count() == threads
+            for opened in both:
+                assert torch.equal(opened(pictures), expected)
+                assert portable_lib._threadpool_get_thread_count() == threads
     finally:
         torch.set_num_threads(1)
 
