@@ -68,7 +68,14 @@ def prepare(network: nn.Module, plan: Plan, calibration: str = "histogram", any_
     batch = 2 if any_batch else 1
     example = torch.zeros(batch, 3, _TRACED_SIDE, _TRACED_SIDE)
     graph = deployed_graph(without_transposed(network.eval()), example)
-    prepared: GraphModule = prepare_pt2e(graph, _quantizer(plan, CALIBRATIONS[calibration]()))
+    try:
+        prepared: GraphModule = prepare_pt2e(graph, _quantizer(plan, CALIBRATIONS[calibration]()))
+    except ValueError as error:
+        # So of a layer that the network uses more than once.
+        raise UserError(
+            f"the network must be one whose operators torchao's quantizer can tell apart; it says: {error}. "
+            "Quantize with sums: int8, which goes by single operators."
+        ) from None
     state_limits_(prepared, size_multiple_of(network), batch)
     return prepared
 

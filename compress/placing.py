@@ -33,7 +33,7 @@ _KEY = "quantization_annotation"
 
 
 class IntegerSums(Quantizer):  # type: ignore[misc]
-    """Everything in 8 bits: convolutions, sums, products, concatenations, resizes; all but what gives the output.
+    """Everything in 8 bits: convolutions, sums, products, concatenations, resizes; all but a last sum.
 
     For runtimes that compute a convolution in integers only where its output is rounded, too (ONNX Runtime). The layers
     named in `in_float`, and the last sum, stay in float.
@@ -46,10 +46,12 @@ class IntegerSums(Quantizer):  # type: ignore[misc]
     def annotate(self, model: GraphModule) -> GraphModule:
         last = next(node for node in model.graph.nodes if node.op == "output").all_input_nodes
         for node in model.graph.nodes:
-            if _annotated(node) or node.op != "call_function" or node in last:
+            if _annotated(node) or node.op != "call_function":
                 continue
             if node.target in CONVOLUTIONS and layer_name(node) not in self.in_float:
                 self._convolution(node, last)
+            elif node in last:
+                continue
             elif node.target in _SUMS and all(isinstance(a, Node) for a in node.args[:2]):
                 self._sum(node, last)
             elif node.target == aten.cat.default:
@@ -69,9 +71,14 @@ class IntegerSums(Quantizer):  # type: ignore[misc]
         self._annotate(node, dict.fromkeys(node.all_input_nodes, self.activation), last)
 
     def _annotate(self, node: Node, inputs: dict[Node, QuantizationSpec], last: Collection[Node]) -> None:
-        """Round the inputs, and the output: after a ReLU that follows, which runtimes compute with it."""
+        """Round the inputs, and the output: after a ReLU that follows, which runtimes compute with it.
+
+        The network's own output stays in float.
+        """
         relu = next(iter(node.users), None)
-        if relu is not None and len(node.users) == 1 and relu.target in _RELUS and relu not in last:
+        if node in last:
+            node.meta[_KEY] = QuantizationAnnotation(inputs, _annotated=True)
+        elif relu is not None and len(node.users) == 1 and relu.target in _RELUS and relu not in last:
             node.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
             relu.meta[_KEY] = QuantizationAnnotation(output_qspec=self.activation, _annotated=True)
         else:

@@ -235,6 +235,25 @@ def test_aware_training_changes_the_weights_and_their_scales(
     assert not torch.equal(run(open_artifact(tmp_path / "plain"), photo_tensor), simulated[0])
 
 
+class Twice(nn.Module):
+    """One convolution, used two times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.convolution(torch.relu(self.convolution(image)))
+
+
+def test_a_layer_that_is_used_twice_is_quantized_or_refused(crops: list[Tensor]) -> None:
+    with pytest.raises(UserError, match=r"torchao's quantizer can tell apart; it says: .* Quantize with sums: int8"):
+        int8.prepare(Twice(), int8.Plan())
+    prepared = int8.prepare(Twice().eval(), int8.Plan(sums="int8"))
+    int8.calibrate_(prepared, crops)
+    assert len(int8.census(int8.convert(prepared))[0]) == 2
+
+
 def test_the_range_of_fp16_is_checked(crops: list[Tensor]) -> None:
     network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
     with torch.no_grad():
