@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from baseline.restorer import size_multiple_of
+from baseline.restorer import fitting_size, size_multiple_of
 from compress.known import known_of
 
 
@@ -27,6 +28,11 @@ def train_simulated_(prepared: GraphModule, fit: Callable[[nn.Module], None]) ->
     """Train the weights of a settled graph; the scales of weights follow them, those of activations stay."""
     for known in known_of(prepared):
         known.simulates = known.follows = True
-    fit(Simulated(prepared))
+    simulated = Simulated(prepared)
+    fit(simulated)
+    # What is kept may be a moving average, whose scales are still those of other weights.
+    side = fitting_size((64, 64), simulated.size_multiple)
+    with torch.no_grad():
+        simulated(torch.zeros(1, 3, *side))
     for known in known_of(prepared):
         known.simulates = known.follows = False

@@ -1,5 +1,6 @@
 """Deployables that are proved: written, opened in a fresh process, run on real pictures, compared with the network."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -57,20 +58,33 @@ def export_checked(network: nn.Module, runtime: str, dtype: str, path: Path, siz
     A UserError, and no file, if the runtime refuses the network, if the file's outputs are not the artifact's, or if a
     file of an INT8 artifact computes no convolution in integers.
     """
-    built_for = file_runtime(runtime).export(network, path, size)
-    try:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as work:
+        made = Path(work) / path.name
+        built_for = _exported(network, runtime, made, size)
         if dtype == "int8" and built_for.get("integer_convolutions") == "0":
             raise UserError(
                 f"{path.name} must compute convolutions in integers; {runtime} computes all of them in float. "
                 "Quantize with other settings (such as sums: int8), or take another runtime."
             )
-        found = compare(network, path, _real_pictures(size, size_multiple_of(network)))
+        found = compare(network, made, _real_pictures(size, size_multiple_of(network)))
         _check(found, runtime, dtype, path)
-    except BaseException:
-        for file in files_of(path):
-            file.unlink(missing_ok=True)
-        raise
+        # The one that is named comes last: where it is, the others are.
+        for file in reversed(files_of(made)):
+            file.replace(path.with_name(file.name))
     return Deployed(runtime, built_for, found, size_mb(path))
+
+
+def _exported(network: nn.Module, runtime: str, path: Path, size: tuple[int, int]) -> dict[str, str]:
+    """What the file was built for. A UserError, too, for an operator that a runtime's own code cannot take."""
+    try:
+        return file_runtime(runtime).export(network, path, size)
+    except UserError:
+        raise
+    except Exception as error:  # whatever torch, ONNX and four runtimes raise
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{runtime} must take every operator of the network; it says: {said[:300]}. Take another runtime."
+        ) from error
 
 
 def size_mb(path: Path) -> float:
@@ -101,13 +115,13 @@ def _check(found: Sequence[Agreement], runtime: str, dtype: str, path: Path) -> 
         if limit is not None and not one.largest_difference <= limit:
             raise UserError(
                 f"{path.name} must give what its artifact gives, to {limit:g}; {place} it is off by "
-                f"{one.largest_difference:.2g} with {runtime}. It was removed: take another runtime."
+                f"{one.largest_difference:.2g} with {runtime}. It is not kept: take another runtime."
             )
         least = _LEAST_DB.get(dtype, 0.0)
         if not one.psnr_db >= least:
             raise UserError(
                 f"{path.name} must agree with its artifact to {least:g} dB; {place} it agrees to {one.psnr_db:.1f} dB "
-                f"with {runtime}. It was removed: take another runtime, or other settings of quantize."
+                f"with {runtime}. It is not kept: take another runtime, or other settings of quantize."
             )
 
 
@@ -125,11 +139,16 @@ def _in_fresh_process(path: Path, pictures: Sequence[Tensor]) -> tuple[list[Tens
         given, answer = f"{work}/given.safetensors", f"{work}/answer.safetensors"
         save_file({str(i): picture.contiguous() for i, picture in enumerate(pictures)}, given)
         done = subprocess.run(
-            [sys.executable, "-m", "compress.deployable", str(path), given, answer], capture_output=True, text=True
+            # -P: what lies in the working folder is not run.
+            [sys.executable, "-P", "-m", "compress.deployable", str(path.resolve()), given, answer],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), *sys.path[1:]])},
         )
         if done.returncode != 0:
-            said = (done.stderr.strip() or "nothing").splitlines()[-1]
-            raise UserError(f"{path.name} must open and run in a fresh process; it says: {said}")
+            died = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+            said = (done.stderr.strip() or died).splitlines()[-1]
+            raise UserError(f"{path.name} must open and run in a fresh process; it says: {said}. Take another runtime.")
         outputs = load_file(answer)
     height, width = outputs[_FIXED_SIZE].tolist()
     return [outputs[str(i)] for i in range(len(pictures))], (height, width) if height else None

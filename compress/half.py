@@ -1,5 +1,6 @@
 """FP16 and BF16 inference with FP32 pictures in and out."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -28,17 +29,19 @@ class HalfPrecision(nn.Module):
 
 @torch.no_grad()
 def largest_activation(network: nn.Module, crops: list[Tensor]) -> tuple[float, str]:
-    """The largest absolute value that any layer gives for the crops, each 1,3,H,W, and that layer's name."""
+    """The largest absolute value that any module gives for the crops, each 1,3,H,W, and its name; NaN is infinite."""
     found: dict[str, float] = {}
 
     def watch(name: str) -> Callable[..., None]:
         def look(_layer: nn.Module, _inputs: object, output: object) -> None:
             if isinstance(output, Tensor):
-                found[name] = max(found.get(name, 0.0), float(output.abs().max()))
+                reached = float(output.abs().max())
+                # A NaN is larger than all: it must not be lost in a comparison.
+                found[name] = math.inf if math.isnan(reached) else max(found.get(name, 0.0), reached)
 
         return look
 
-    hooks = [layer.register_forward_hook(watch(name)) for name, layer in network.named_modules() if name]
+    hooks = [layer.register_forward_hook(watch(name)) for name, layer in network.named_modules()]
     try:
         for crop in crops:
             outputs_of(network, crop)
@@ -46,7 +49,7 @@ def largest_activation(network: nn.Module, crops: list[Tensor]) -> tuple[float, 
         for hook in hooks:
             hook.remove()
     layer = max(found, key=found.__getitem__, default="")
-    return found.get(layer, 0.0), layer
+    return found.get(layer, 0.0), layer or "the output"
 
 
 def check_range(network: nn.Module, crops: list[Tensor]) -> str:

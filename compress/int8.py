@@ -24,7 +24,7 @@ from torchao.quantization.pt2e.quantizer import Quantizer  # noqa: E402
 from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86  # noqa: E402
 
 from baseline.errors import UserError  # noqa: E402
-from baseline.restorer import size_multiple_of  # noqa: E402
+from baseline.restorer import fitting_size, size_multiple_of  # noqa: E402
 from compress.calibration import CALIBRATIONS  # noqa: E402
 from compress.graph import deployed_graph, layer_name, state_limits_  # noqa: E402
 from compress.known import Known, settle_  # noqa: E402
@@ -57,7 +57,13 @@ class Plan:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Plan":
         """The plan from what `as_json` gave."""
-        return cls(**{**stored, "in_float": tuple(stored["in_float"])})
+        try:
+            return cls(**{**stored, "in_float": tuple(stored["in_float"])})
+        except (KeyError, TypeError):
+            raise UserError(
+                "the artifact must be one that this version of lightsharp quantized; its options are others. "
+                "Quantize the network again."
+            ) from None
 
 
 def prepare(network: nn.Module, plan: Plan, calibration: str = "histogram", any_batch: bool = False) -> GraphModule:
@@ -66,7 +72,7 @@ def prepare(network: nn.Module, plan: Plan, calibration: str = "histogram", any_
     It takes one picture at a time or, with `any_batch`, several, as training does.
     """
     batch = 2 if any_batch else 1
-    example = torch.zeros(batch, 3, _TRACED_SIDE, _TRACED_SIDE)
+    example = torch.zeros(batch, 3, *fitting_size((_TRACED_SIDE, _TRACED_SIDE), size_multiple_of(network)))
     graph = deployed_graph(without_transposed(network.eval()), example)
     try:
         prepared: GraphModule = prepare_pt2e(graph, _quantizer(plan, CALIBRATIONS[calibration]()))

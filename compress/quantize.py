@@ -107,6 +107,7 @@ class _HalfPrecision:
     def state(
         self, network: nn.Module, material: Material, _settings: QuantizeSettings
     ) -> tuple[dict[str, Tensor], QuantizeReport]:
+        check_calibration(material.blurred)
         notes = self._notes(network, material)
         dtype = self._torch_dtype()
         state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in network.state_dict().items()}

@@ -7,7 +7,7 @@ from baseline.output import output_folder
 from compress.deployable import Deployed, export_checked
 from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import RUNTIMES
-from recipes.resolve import artifact_folder
+from recipes.resolve import SHIPPED, artifact_folder
 
 _OTHER_NAMES = {"openvino": "xml", "tensorrt": "engine"}
 """Kinds of files by the names that people know them by."""
@@ -20,17 +20,19 @@ def targets(name: str, kinds: str, out: Path) -> dict[Path, str]:
     """
     by_kind = {str(RUNTIMES[r].suffix).removeprefix("."): r for r in RUNTIMES if RUNTIMES[r].suffix}
     named = [_OTHER_NAMES.get(kind, kind) for kind in (k.strip().removeprefix(".").lower() for k in kinds.split(","))]
+    if "original" in named:
+        raise UserError("--to original must stand alone; it is an archive for other code. Type it once by itself.")
     for kind in named:
         if kind not in by_kind:
             raise unknown_name("kind of deployable", kind, [*by_kind, *_OTHER_NAMES, "original"])
         if named.count(kind) > 1:
             raise UserError(f"--to must name every kind once; it names {kind} {named.count(kind)} times.")
-    if out.suffix:
+    if out.suffix and not out.is_dir():
         if len(named) > 1 or out.suffix != f".{named[0]}":
             wanted = f"end in .{named[0]}" if len(named) == 1 else "be a folder for several kinds"
             raise UserError(f"--out must {wanted}; got {out}.")
         return {out: by_kind[named[0]]}
-    stem = artifact_folder(name).resolve().name if Path(name).is_dir() else name
+    stem = name if name in SHIPPED else Path(name).resolve().name
     return {out / f"{stem}.{kind}": by_kind[kind] for kind in named}
 
 

@@ -1,7 +1,8 @@
 """Scoring and timing what a recipe made: both cached, neither a stage."""
 
+import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,11 @@ def score_cached(store: Store, subject: Subject, data: DataSet, pairs: PairSet) 
     """The scores of every pair, and the folder of sample pictures, computed once for a subject and a data set."""
     identity = {
         "evaluate": None if subject.artifact is None else _checksums(subject),
+        "as": how_scored(subject),
         "data": data.manifest,
         "pictures": len(pairs),
-        "sources": source_sha256(_SOURCES),
-        "versions": library_versions(),
+        "sources": source_sha256((*_SOURCES, "compress/runtimes")),
+        "versions": library_versions(_packages(subject.files)),
     }
 
     def work(output: Path, _: Path) -> None:
@@ -195,7 +197,8 @@ def _timed(
         "place": asdict(place),
         "settings": settings.model_dump(mode="json"),
         "machine": machine,
-        "sources": source_sha256(("compress/latency.py", "compress/runtimes")),
+        "sources": source_sha256((*OPENING, "compress/latency.py", "compress/runtimes")),
+        "versions": library_versions(_packages([place.runtime])),
     }
 
     def work(output: Path, _: Path) -> None:
@@ -237,6 +240,13 @@ def _row(
         p10_ms=taken["p10_ms"],
         p90_ms=taken["p90_ms"],
         file=None if file is None else file.name,
+    )
+
+
+def _packages(runtimes: Iterable[str]) -> tuple[str, ...]:
+    """The optional packages of runtimes, as far as they are here: what has no file because one is not is not run."""
+    return tuple(
+        dict.fromkeys(p for runtime in runtimes for p in RUNTIMES[runtime].packages if importlib.util.find_spec(p))
     )
 
 

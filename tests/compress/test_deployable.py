@@ -54,9 +54,28 @@ def test_a_file_that_is_not_its_artifact_is_not_left_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_runtime_cannot_take_is_one_line_and_the_file_that_was_there_stays(
+    float_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, str]:
+        path.write_text("half")
+        raise KeyError("no operator i0e\nlong story")
+
+    monkeypatch.setattr(onnxruntime, "export", export)
+    (tmp_path / "n.onnx").write_text("good")
+    with pytest.raises(UserError) as error:
+        deployable.export_checked(open_artifact(float_folder), "onnxruntime", "fp32", tmp_path / "n.onnx", (64, 64))
+    assert str(error.value).startswith("onnxruntime must take every operator of the network; it says: ")
+    assert "\n" not in str(error.value)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("n.onnx", "good")]
+
+
 def test_a_file_that_does_not_open_says_why(tmp_path: Path) -> None:
     (tmp_path / "n.onnx").write_text("hello")
-    with pytest.raises(UserError, match=r"n\.onnx must open and run in a fresh process; it says: .*damaged or foreign"):
+    with pytest.raises(
+        UserError,
+        match=r"n\.onnx must open and run in a fresh process; it says: .*damaged or foreign.* Take another runtime",
+    ):
         deployable.compare(nn.Identity(), tmp_path / "n.onnx", [torch.rand(1, 3, 8, 8)])
 
 

@@ -266,6 +266,10 @@ def test_the_range_of_fp16_is_checked(crops: list[Tensor]) -> None:
     assert str(error.value).startswith("FP16 must hold all activations up to 65504; 1 reached ")
     assert str(error.value).endswith("Take scheme bf16.")
     with torch.no_grad():
+        network[1].weight.fill_(torch.nan)
+    with pytest.raises(UserError, match="1 reached inf, within a factor of 4 of it"):
+        check_range(network, crops)
+    with torch.no_grad():
         network[1].weight.fill_(1)
     largest = 9 * max(float(crop.mean(1).max()) for crop in crops)
     assert check_range(network, crops) == f"largest activation {largest:.3g}, in 1; FP16 holds 65504"
