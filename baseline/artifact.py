@@ -19,6 +19,7 @@ from baseline.networks.zoo import build
 FORMAT = 1
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
+_SAME_AS = "same_as"
 
 
 class Manifest(BaseModel):
@@ -62,7 +63,8 @@ class Artifact:
             # Cloned, since a tensor may also be a part of another.
             {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items() if name not in same_as},
             weights,
-            metadata=same_as or None,
+            # One entry, since several would be written in a different order every time.
+            metadata={_SAME_AS: json.dumps(same_as)} if same_as else None,
         )
         manifest = Manifest(
             architecture=self.architecture,
@@ -111,7 +113,7 @@ def read_state(folder: Path, manifest: Manifest) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dictionary
-            same_as = file.metadata() or {}
+            same_as = json.loads((file.metadata() or {}).get(_SAME_AS, "{}"))
     except SafetensorError as error:
         raise UserError(f"{path} must be a safetensors file; {error}. Make the artifact again.") from None
     return state | {name: state[first] for name, first in same_as.items() if first in state}

@@ -6,6 +6,7 @@ with its FP32 outputs to 32 to 44 dB, where the graph that it was compiled from 
 """
 
 import logging
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from torch.fx import GraphModule
 # torchao warns on import about CUDA libraries of its own that a CPU machine cannot load.
 logging.getLogger("torchao").setLevel(logging.ERROR)
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+# Copying an exported graph, as a moving average does, meets a name that torch itself will change.
+warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
 
 from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver  # noqa: E402  after the loggers are quiet
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # noqa: E402

@@ -158,7 +158,10 @@ def test_a_gpu_that_is_missing_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("model.tflite", "no kind of deployable '.tflite'. Known: .engine, .onnx, .pt2, .pte, .xml."),
+        (
+            "model.tflite",
+            "no kind of deployable '.tflite'. Did you mean '.pte'? Known: .engine, .onnx, .pt2, .pte, .xml.",
+        ),
         ("gone.pt2", "gone.pt2 must be a deployable's file; there is none. Make it with lightsharp export."),
     ],
 )

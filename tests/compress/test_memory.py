@@ -28,7 +28,8 @@ class Hungry(Loadable):
 
 
 def test_the_peak_on_a_cpu_is_weights_and_a_call_but_no_compiler() -> None:
-    assert peak_bytes(Hungry("n", "eager", "cpu"), SETTINGS) / 1e6 == pytest.approx(40 + 80, abs=15)
+    # What this process freed before may be given out again without becoming more: up to the 40 MB that are held.
+    assert 75 < peak_bytes(Hungry("n", "eager", "cpu"), SETTINGS) / 1e6 < 135
 
 
 @pytest.mark.parametrize(("runtime", "expected"), [("inductor", 90 - 10), ("tensorrt", 500 - 350)])

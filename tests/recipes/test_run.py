@@ -281,6 +281,8 @@ def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -
                 values |= {f"{place}.{stage}.{key}": v for key, v in small[stage].items()}
                 if step[stage].get("network"):
                     values[f"{place}.{stage}.arguments.width"] = 8
+                if "train" in step[stage]:
+                    values[f"{place}.{stage}.train"] = {"steps": 1, **SMALL}
                 if "latency_cut" in step[stage]:  # what a clock says of tiny layers is no matter for a test
                     values |= {f"{place}.{stage}.latency_cut": None, f"{place}.{stage}.params_cut": 0.3}
     assignments = [part for key, value in values.items() for part in ("--set", f"{key}={json.dumps(value)}")]
