@@ -36,14 +36,21 @@ class PhaseConv(nn.Module):
             if transposed.bias is not None and self.phases.bias is not None:
                 self.phases.bias.copy_(transposed.bias.repeat_interleave(self.stride**2))
 
-    def forward(self, features: Tensor) -> Tensor:
-        rows, columns = (
-            (size - 1) * self.stride - 2 * pad + kernel + extra
-            for size, pad, kernel, extra in zip(features.shape[-2:], self.pads, self.kernel, self.extra, strict=True)
-        )
+    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """As the transposed convolution: with `output_size` where its caller chooses between the possible ones."""
+        rows, columns = output_size[-2:] if output_size is not None else self._size(features)
+        if output_size is not None:
+            # A row and a column more than any kernel reaches hold the bias alone.
+            features = F.pad(features, (0, 1, 0, 1))
         whole = F.pixel_shuffle(self.phases(features), self.stride)
         top, left = self.pads
         return whole[..., top : top + rows, left : left + columns]
+
+    def _size(self, features: Tensor) -> list[int]:
+        return [
+            (size - 1) * self.stride - 2 * pad + kernel + extra
+            for size, pad, kernel, extra in zip(features.shape[-2:], self.pads, self.kernel, self.extra, strict=True)
+        ]
 
 
 def without_transposed(network: nn.Module) -> nn.Module:
