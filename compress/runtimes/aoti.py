@@ -76,7 +76,8 @@ class AotiRestorer:
 
     @torch.inference_mode()
     def __call__(self, blurred: Tensor) -> Tensor:
-        return in_batches(self._run, blurred, self.max_batch)
+        # The compiled code reads memory in the order in which it was traced, and does not look at strides.
+        return in_batches(lambda part: self._run(part.contiguous()), blurred, self.max_batch)
 
 
 def open_file(path: Path) -> AotiRestorer:

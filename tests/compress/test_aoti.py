@@ -31,6 +31,14 @@ def test_a_float_file_is_the_network_at_any_size(
     torch.testing.assert_close(opened(picture), expected, atol=1e-5, rtol=0)
 
 
+def test_a_part_of_a_picture_is_read_as_what_it_is(float_pt2: Path, photo_tensor: Tensor) -> None:
+    opened = open_deployable(float_pt2)
+    part = photo_tensor[..., 8:72, 16:112]
+    turned = photo_tensor[..., :64, :96].transpose(-1, -2)
+    for picture in (part, turned, part.to(memory_format=torch.channels_last)):
+        torch.testing.assert_close(opened(picture), opened(picture.clone(memory_format=torch.contiguous_format)))
+
+
 def test_an_int8_file_is_the_converted_network(int8_pt2: Path, int8_folder: Path, photo_tensor: Tensor) -> None:
     opened = open_deployable(int8_pt2)
     # A step of 8 bits may fall the other way: measured 0.0023 at most on the full network.
