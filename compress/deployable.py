@@ -25,8 +25,8 @@ _FIXED_SIZE = "fixed_size"
 
 _LARGEST_DIFFERENCE = {"fp32": 1e-4}
 _LEAST_DB = {"fp16": 55.0, "bf16": 40.0, "int8": 40.0}
-"""What a file must agree to. In INT8 a value that lies between two steps may fall to either: files of the teacher agreed
-to 55 to 60 dB. Sums that saturate were found at 32 to 44 dB, so that some would pass; weights of 7 bits prevent them."""
+"""What a file must agree to. In INT8 a value between two steps may fall to either: files of the teacher agreed to 55 to
+60 dB. Sums that saturate were found at 32 to 44 dB, so that some would pass; weights of 7 bits prevent them."""
 
 
 @dataclass(frozen=True)
