@@ -23,7 +23,7 @@ demo: setup
 	$(BIN)/lightsharp run demo
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0
 
 check: setup
 	$(BIN)/ruff check .

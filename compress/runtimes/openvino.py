@@ -1,5 +1,6 @@
 """OpenVINO: an `.xml` file with its weights in a `.bin` beside it, for Intel CPUs and others."""
 
+import functools
 import importlib.util
 import tempfile
 from pathlib import Path
@@ -34,7 +35,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         work = Path(folder)
         note = onnx_file.write_onnx(network, work / "network.onnx", size) | {"openvino": openvino.__version__}
-        model = openvino.Core().read_model(work / "network.onnx")
+        model = _core().read_model(work / "network.onnx")
         for key, value in note.items():
             model.set_rt_info(value, [_NOTE, key])
         # Weights keep the precision that the quantize stage gave them.
@@ -81,25 +82,33 @@ def operators(path: Path) -> list[tuple[str, str]]:
     return found
 
 
+@functools.cache
+def _core() -> Any:
+    """OpenVINO's core, one a process.
+
+    Its CPU plugin has its own stack for signals, and puts the one before it back when it goes. Of several plugins that
+    go in another order than they came, the last leaves a stack that is gone, and the next signal crashes the process.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def _read(path: Path) -> Any:
     reason = unavailable("cpu")
     if reason:
         raise UserError(f"opening {path} must have OpenVINO; {reason}.")
-    import openvino
-
     if not path.with_suffix(".bin").is_file():
         raise UserError(f"{path} must have {path.with_suffix('.bin').name} beside it; there is none. Copy both files.")
     try:
-        return openvino.Core().read_model(path)
+        return _core().read_model(path)
     except RuntimeError:
         raise _foreign(path) from None
 
 
 def _compiled(model: Any, threads: int) -> Any:
-    import openvino
-
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-    return openvino.Core().compile_model(model, "CPU", settings)
+    return _core().compile_model(model, "CPU", settings)
 
 
 def _foreign(path: Path) -> UserError:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,3 +105,25 @@ def test_bf16_is_refused_where_no_kernel_is(tiny: Callable[..., nn.Module], tmp_
     with pytest.raises(UserError, match="it has no BF16 convolution on CPUs"):
         onnxruntime.export(network, tmp_path / "x.onnx", (64, 64))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_are_survived_after_files_of_openvino_were_opened_and_closed(
+    float_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "network.xml"
+    openvino.export(open_artifact(float_folder), path, (64, 64))
+    # Each plugin of OpenVINO puts a stack for signals in place, and takes it away with it.
+    told = f"""
+import signal, subprocess, sys, torch
+from pathlib import Path
+from compress.runtimes.table import open_deployable
+
+opened = [open_deployable(Path({str(path)!r})) for _ in range(2)]
+[restorer(torch.rand(1, 3, 64, 64)) for restorer in opened]
+del opened[0]
+del opened[0]
+signal.signal(signal.SIGCHLD, lambda *_: print("survived"))
+subprocess.run([sys.executable, "-c", ""])
+"""
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
