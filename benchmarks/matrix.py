@@ -99,9 +99,9 @@ def main(work: Path, only: str) -> None:
 def networks(work: Path) -> Iterator[tuple[str, Path]]:
     """The networks by name, as artifacts."""
     yield "teacher", artifact_folder("photos")
-    plans = {name: student_plan(name, ("mimo-unet", TINY), {}) for name in STUDENTS}
-    plans["own_network:make"] = ("own_network:make", {})
-    for name, (architecture, arguments) in {"pruned": ("mimo-unet", TINY), **plans}.items():
+    small = ("mimo-unet", TINY)
+    for name in ("pruned", *STUDENTS, "own_network:make"):
+        architecture, arguments = small if name == "pruned" else student_plan(name, small, {})
         folder = work / "networks" / name.replace(":", "-")
         if not (folder / "model.json").is_file():
             artifact = Artifact.new(architecture, arguments, seed=0)

@@ -312,7 +312,11 @@ def at_equal_quality(rows: Sequence[Row], seed: int) -> list[Row]:
 @click.option("--plans", default=10)
 @click.option("--rounds", default=15)
 def prediction(work: Path, plans: int, rounds: int) -> None:
-    """Random widths: half of the plans in multiples that the device likes, half in multiples of two."""
+    """Random widths: half of the plans in multiples that the device likes, half in multiples of two.
+
+    As the prune stage states it, a prediction is the share that the table of timed layers gives, of what the unpruned
+    network was measured to take. What the table says by itself is a column, too.
+    """
     load_before = os.getloadavg()[0]
     bench = Bench(work)
     network = bench.teacher.network
@@ -327,18 +331,21 @@ def prediction(work: Path, plans: int, rounds: int) -> None:
             before = channels.groups[name].channels
             widths[name] = min(before, max(multiple, round(before * rng.uniform(0.25, 1) / multiple) * multiple))
         chosen.append((multiple, widths))
-    files = {}
+    files = {"teacher": bench.compiled("prediction/teacher", network)}
     for number, (_, widths) in enumerate(chosen):
         removal = {name: list(range(channels.groups[name].channels - width)) for name, width in widths.items()}
         files[str(number)] = bench.compiled(f"prediction/{number}", removed(network, channels, removal).eval())
     clock = LayerLatency(PLACE)
-    predicted = [priced.total(widths, clock) for _, widths in chosen]
+    by_table = [priced.total(widths, clock) for _, widths in chosen]
+    whole = priced.total({}, clock)
     clock.save()
     taken = bench.timed(files, rounds)
+    predicted = [taken["teacher"] * ms / whole for ms in by_table]
     rows: list[Row] = [
         {
             "plan": number,
             "multiple": multiple,
+            "by_table_ms": by_table[number],
             "predicted_ms": predicted[number],
             "measured_ms": taken[str(number)],
             "off": predicted[number] / taken[str(number)] - 1,
@@ -346,7 +353,13 @@ def prediction(work: Path, plans: int, rounds: int) -> None:
         for number, (multiple, _) in enumerate(chosen)
     ]
     within = sum(abs(row["off"]) <= 0.15 for row in rows)
-    finish("prediction", bench, rows, {"load_before": load_before, "within_15_percent": f"{within} of {plans}"})
+    conditions = {
+        "load_before": load_before,
+        "teacher_ms": taken["teacher"],
+        "teacher_by_table_ms": whole,
+        "within_15_percent": f"{within} of {plans}",
+    }
+    finish("prediction", bench, rows, conditions)
 
 
 def finish(name: str, bench: Bench, rows: list[Row], conditions: Row) -> None:

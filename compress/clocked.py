@@ -56,6 +56,12 @@ def plan_by_clock(
     clock: Clock = measure_both,
 ) -> PrunePlan:
     """The plan whose measured latency comes nearest to the asked one, out of the first and one correction of it."""
+    return _in_clock_ms(_nearest(network, surveyed, settings, curves, clock))
+
+
+def _nearest(
+    network: nn.Module, surveyed: Surveyed, settings: PruneSettings, curves: Sensitivity | None, clock: Clock
+) -> PrunePlan:
     first = _timed(network, plan(surveyed, settings, curves), settings, clock)
     asked, found = _asked_ms(first, settings), (first.measured or {}).get("latency_ms")
     if asked is None or found is None or abs(float(found) / asked - 1) <= _CLOSE:
@@ -68,6 +74,21 @@ def plan_by_clock(
         return first
     corrected = float((second.measured or {}).get("latency_ms", math.inf))
     return second if abs(corrected - asked) < abs(float(found) - asked) else first
+
+
+def _in_clock_ms(planned: PrunePlan) -> PrunePlan:
+    """The prediction in the clock's milliseconds: the table's share of what the unpruned network was measured to take.
+
+    Layers timed one by one find their pictures in the cache, so that their sum is too small for all widths alike: ten
+    random plans of the shipped teacher were predicted 9 to 20% too fast, and within 8% by their share.
+    """
+    whole = (planned.measured or {}).get("unpruned_latency_ms")
+    if whole is None:
+        return planned
+    by_table = planned.predicted
+    scale = float(whole) / by_table["unpruned_latency_ms"]
+    restated = {key: scale * by_table[key] for key in ("latency_ms", "unpruned_latency_ms")}
+    return replace(planned, predicted=by_table | restated)
 
 
 def _timed(network: nn.Module, planned: PrunePlan, settings: PruneSettings, clock: Clock) -> PrunePlan:

@@ -17,7 +17,7 @@ from compress.placing import CONVOLUTIONS
 _CROPS, _SIDE = 8, 96
 """What is looked at, of the calibration crops: every layer is judged by all of them."""
 
-Pair = tuple[Tensor, Tensor]
+CropPair = tuple[Tensor, Tensor]
 """Blurred and sharp, 1,3,H,W."""
 
 
@@ -47,7 +47,7 @@ class Choice:
 def choose_layers(
     plan: int8.Plan,
     calibrated: Callable[[int8.Plan], GraphModule],
-    pairs: list[Pair],
+    pairs: list[CropPair],
     max_loss_db: float,
 ) -> Choice:
     """The fewest layers in float, the most harmful first, that keep the PSNR on training crops within the limit.
@@ -116,11 +116,11 @@ def _simulated(known: list[Known]) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _outputs(network: nn.Module, pairs: list[Pair]) -> list[Tensor]:
+def _outputs(network: nn.Module, pairs: list[CropPair]) -> list[Tensor]:
     return [network(blurred).clamp(0, 1) for blurred, _ in pairs]
 
 
-def _psnr_db(outputs: list[Tensor], pairs: list[Pair]) -> float:
+def _psnr_db(outputs: list[Tensor], pairs: list[CropPair]) -> float:
     """Without rounding to 8 bits, which would hide small differences."""
     errors = [float((o - sharp).square().mean()) for o, (_, sharp) in zip(outputs, pairs, strict=True)]
     return sum(-10 * torch.log10(torch.tensor(max(e, 1e-10))).item() for e in errors) / len(errors)

@@ -7,7 +7,7 @@ from torch import nn
 from compress.clocked import Clock, plan_by_clock
 from compress.cost import deployed_params
 from compress.layer_latency import LayerLatency
-from compress.prune import Surveyed, apply_, survey
+from compress.prune import Surveyed, apply_, plan, survey
 from compress.settings import LatencyPlace, PruneSettings
 
 SETTINGS = PruneSettings(latency_cut=0.4, multiple=1, latency=LatencyPlace(size=(32, 32), threads=1))
@@ -52,6 +52,18 @@ def test_a_plan_that_the_clock_refutes_is_corrected_once(surveyed: tuple[nn.Modu
     assert shares == [pytest.approx(0.72, abs=0.03), pytest.approx(0.6, abs=0.03)]
     assert planned.measured is not None
     assert planned.measured["latency_ms"] == pytest.approx(100 * shares[1])
+
+
+def test_the_prediction_is_the_tables_share_of_what_the_unpruned_network_takes(
+    surveyed: tuple[nn.Module, Surveyed],
+) -> None:
+    network, found = surveyed
+    planned = plan_by_clock(network, found, SETTINGS, None, clock(1.0, []))
+    by_table = plan(found, SETTINGS).predicted
+    share = by_table["latency_ms"] / by_table["unpruned_latency_ms"]
+    assert planned.predicted["unpruned_latency_ms"] == pytest.approx(100)
+    assert planned.predicted["latency_ms"] == pytest.approx(100 * share)
+    assert planned.predicted["params"] == by_table["params"]
 
 
 def test_a_correction_that_is_worse_is_not_taken(surveyed: tuple[nn.Module, Surveyed]) -> None:
