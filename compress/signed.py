@@ -5,10 +5,8 @@ from torch.ao.quantization.fx import _decomposed  # noqa: F401  it registers the
 from torch.fx import GraphModule
 
 _OFFSET = 128
-_PER_TENSOR = (
-    torch.ops.quantized_decomposed.quantize_per_tensor.default,
-    torch.ops.quantized_decomposed.dequantize_per_tensor.default,
-)
+QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
 
 
 def make_signed_(graph: GraphModule) -> int:
@@ -16,9 +14,9 @@ def make_signed_(graph: GraphModule) -> int:
 
     Every value that is dequantized stays the same, bit for bit.
     """
-    unsigned = [n for n in graph.graph.nodes if n.target in _PER_TENSOR and n.args[5] is torch.uint8]
+    unsigned = [n for n in graph.graph.nodes if n.target in (QUANTIZE, DEQUANTIZE) and n.args[5] is torch.uint8]
     for node in unsigned:
-        if node.target is _PER_TENSOR[0] and any(user.target is not _PER_TENSOR[1] for user in node.users):
+        if node.target is QUANTIZE and any(user.target is not DEQUANTIZE for user in node.users):
             raise ValueError(f"{node.name} is used by something else than a dequantize node")
         values, scale, zero_point, lowest, highest, _ = node.args
         node.args = (values, scale, zero_point - _OFFSET, lowest - _OFFSET, highest - _OFFSET, torch.int8)

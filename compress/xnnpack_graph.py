@@ -14,14 +14,12 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from compress.signed import make_signed_
+from compress.signed import QUANTIZE, make_signed_
 
 aten = torch.ops.aten
 quantized = torch.ops.quantized_decomposed
 
 _RELU = (aten.relu.default, aten.relu_.default)
-_DEQUANTIZE = quantized.dequantize_per_tensor.default
-_QUANTIZE = quantized.quantize_per_tensor.default
 _LIMITS = (-128, 127)
 _SMALLEST_SCALE = 2**-24
 
@@ -54,7 +52,7 @@ def _hands_on_integers(node: Node) -> bool:
     users = list(node.users)
     if len(users) == 1 and users[0].target in _RELU:
         users = list(users[0].users)
-    return len(users) == 1 and users[0].target is _QUANTIZE
+    return len(users) == 1 and users[0].target is QUANTIZE
 
 
 def _quantize_input_anew_(graph: GraphModule, node: Node) -> None:

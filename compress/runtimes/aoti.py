@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from baseline.errors import UserError
 from baseline.restorer import in_batches, size_multiple_of
+from compress.early import quantize_early_
 from compress.graph import deployed_graph, dynamic_sides
 from compress.runtimes import compiler
 
@@ -48,6 +49,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     example = torch.zeros(1, 3, *size)
     multiple = size_multiple_of(network)
     graph = deployed_graph(network, example)
+    quantize_early_(graph)
     with tempfile.TemporaryDirectory() as work, torch.no_grad():
         program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(multiple))
         whole = Path(
