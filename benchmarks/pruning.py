@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import random
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -315,7 +316,7 @@ def prediction(work: Path, plans: int, rounds: int) -> None:
     """Random widths: half of the plans in multiples that the device likes, half in multiples of two.
 
     As the prune stage states it, a prediction is the share that the table of timed layers gives, of what the unpruned
-    network was measured to take. What the table says by itself is a column, too.
+    network was measured to take. What the table says by itself is a column, too. The layers are timed in this run.
     """
     load_before = os.getloadavg()[0]
     bench = Bench(work)
@@ -335,10 +336,10 @@ def prediction(work: Path, plans: int, rounds: int) -> None:
     for number, (_, widths) in enumerate(chosen):
         removal = {name: list(range(channels.groups[name].channels - width)) for name, width in widths.items()}
         files[str(number)] = bench.compiled(f"prediction/{number}", removed(network, channels, removal).eval())
-    clock = LayerLatency(PLACE)
-    by_table = [priced.total(widths, clock) for _, widths in chosen]
-    whole = priced.total({}, clock)
-    clock.save()
+    with tempfile.TemporaryDirectory() as nothing_kept:
+        clock = LayerLatency(PLACE, Path(nothing_kept))
+        by_table = [priced.total(widths, clock) for _, widths in chosen]
+        whole = priced.total({}, clock)
     taken = bench.timed(files, rounds)
     predicted = [taken["teacher"] * ms / whole for ms in by_table]
     rows: list[Row] = [
