@@ -16,7 +16,7 @@ import random
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import click
@@ -311,12 +311,14 @@ def at_equal_quality(rows: Sequence[Row], seed: int) -> list[Row]:
 @main.command()
 @work_option
 @click.option("--plans", default=10)
-@click.option("--rounds", default=15)
-def prediction(work: Path, plans: int, rounds: int) -> None:
+@click.option("--passes", default=5, help="How often the layers are timed, and then the files.")
+@click.option("--rounds", default=5, help="Over the files, in every pass.")
+def prediction(work: Path, plans: int, passes: int, rounds: int) -> None:
     """Random widths: half of the plans in multiples that the device likes, half in multiples of two.
 
     As the prune stage states it, a prediction is the share that the table of timed layers gives, of what the unpruned
-    network was measured to take. What the table says by itself is a column, too. The layers are timed in this run.
+    network was measured to take. What the table says by itself is a column, too. The layers and
+    the files are timed in turn, several times, so that a drift of the machine meets both alike; medians are compared.
     """
     load_before = os.getloadavg()[0]
     bench = Bench(work)
@@ -336,11 +338,14 @@ def prediction(work: Path, plans: int, rounds: int) -> None:
     for number, (_, widths) in enumerate(chosen):
         removal = {name: list(range(channels.groups[name].channels - width)) for name, width in widths.items()}
         files[str(number)] = bench.compiled(f"prediction/{number}", removed(network, channels, removal).eval())
-    with tempfile.TemporaryDirectory() as nothing_kept:
-        clock = LayerLatency(PLACE, Path(nothing_kept))
-        by_table = [priced.total(widths, clock) for _, widths in chosen]
-        whole = priced.total({}, clock)
-    taken = bench.timed(files, rounds)
+    tables, times = [], []
+    for _ in range(passes):
+        with tempfile.TemporaryDirectory() as nothing_kept:
+            clock = LayerLatency(PLACE, Path(nothing_kept))
+            tables.append([priced.total(widths, clock) for widths in ({}, *(widths for _, widths in chosen))])
+        times.append(bench.timed(files, rounds))
+    whole, *by_table = (median(ms) for ms in zip(*tables, strict=True))
+    taken = {name: median(one[name] for one in times) for name in files}
     predicted = [taken["teacher"] * ms / whole for ms in by_table]
     rows: list[Row] = [
         {
@@ -358,6 +363,7 @@ def prediction(work: Path, plans: int, rounds: int) -> None:
         "load_before": load_before,
         "teacher_ms": taken["teacher"],
         "teacher_by_table_ms": whole,
+        "teacher_ms_by_pass": [one["teacher"] for one in times],
         "within_15_percent": f"{within} of {plans}",
     }
     finish("prediction", bench, rows, conditions)
