@@ -1,7 +1,7 @@
 """Milliseconds of single layers, so that the latency of a width plan is a sum and needs no compiling.
 
-Each shape is timed once, by the kernel that the compiled network calls for it, and kept in a file of the user's cache
-folder for this machine, its threads and versions. What is between the layers (element-wise work that is not fused,
+Each shape is timed once, by the kernel that the compiled network calls for it, as it calls it, and kept in a file of
+the user's cache folder for this machine, its threads and versions. What is between the layers (element-wise work that is not fused,
 resizing, joining) goes by the elements that the layers put out, at the rate of one timed addition.
 """
 
@@ -167,17 +167,14 @@ def _padding(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, ...]:
 
 
 def _call(layer: nn.Conv2d | nn.ConvTranspose2d, picture: Tensor) -> Callable[[], Tensor]:
-    """The layer as a compiled network runs it: on a CPU by oneDNN with its weights laid out in advance."""
-    if picture.device.type == "cuda":
-        fast: nn.Module = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    """The layer as a compiled network runs it.
+
+    On a CPU a file for any height and width lays out its weights in every call, and leaves transposed convolutions to
+    ATen: layers that were timed with weights laid out in advance added up to too little, most so where they are narrow.
+    """
+    fast: nn.Module = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if picture.device.type == "cuda" or isinstance(layer, nn.ConvTranspose2d):
         return lambda: fast(picture)
     weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
-    nothing_after: tuple[str, list[float], str] = ("none", [], "")
-    kernels, shape = torch.ops.mkldnn, list(picture.shape)
-    if isinstance(layer, nn.ConvTranspose2d):
-        window = (layer.padding, layer.output_padding, layer.stride, layer.dilation, layer.groups)
-        laid_out = kernels._reorder_convolution_transpose_weight(weight, *window, shape)
-        return lambda: kernels._convolution_transpose_pointwise(picture, laid_out, bias, *window, *nothing_after)
     geometry = (layer.padding, layer.stride, layer.dilation, layer.groups)
-    laid_out = kernels._reorder_convolution_weight(weight, *geometry, shape)
-    return lambda: kernels._convolution_pointwise(picture, laid_out, bias, *geometry, *nothing_after)
+    return lambda: torch.ops.mkldnn._convolution_pointwise(picture, weight, bias, *geometry, "none", [], "")
