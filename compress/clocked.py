@@ -79,8 +79,7 @@ def _nearest(
 def _in_clock_ms(planned: PrunePlan) -> PrunePlan:
     """The prediction in the clock's milliseconds: the table's share of what the unpruned network was measured to take.
 
-    A table that is kept was taken when a shared machine was faster or slower: ten random plans of the shipped teacher
-    were off by up to 27% by a table that was two hours old, by up to 24% so restated, and by 7% and 12% by a new one.
+    A table that is kept was taken when a shared machine was faster or slower: one's pace drifted by a fifth in minutes.
     """
     whole = (planned.measured or {}).get("unpruned_latency_ms")
     if whole is None:

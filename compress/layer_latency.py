@@ -1,15 +1,16 @@
 """Milliseconds of single layers, so that the latency of a width plan is a sum and needs no compiling.
 
 Each shape is timed once, by the kernel that the compiled network calls for it, as it calls it, and kept in a file of
-the user's cache folder for this machine, its threads and versions. What is between the layers (element-wise work that is not fused,
-resizing, joining) goes by the elements that the layers put out, at the rate of one timed addition.
+the user's cache folder for this machine, its threads and versions. What is between the layers (element-wise work that
+is not fused, resizing, joining) goes by the elements that the layers put out, at the rate of one timed addition.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -25,6 +26,7 @@ from compress.pricing import Layer, elements_price
 from compress.settings import LatencyPlace
 
 _WARMUP, _CALLS = 3, 15
+_CACHE_BYTES, _MOST_PICTURES = 2**22, 64
 _OWN_SHARE = 0.7
 """The least share of its processors' time that a timing must have had to be kept."""
 
@@ -107,8 +109,14 @@ class LayerLatency:
             tokens = torch.rand(1, layer.input_grid[0], kept_in).to(self.place.device, self._dtype())
             return self._typical_ms(lambda: linear(tokens))
         narrowed = _like(layer, kept_in, kept_out).to(self.place.device, self._dtype())
-        picture = torch.rand(1, kept_in, *layer.input_grid).to(self.place.device, self._dtype())
-        return self._typical_ms(_call(narrowed, picture.contiguous(memory_format=torch.channels_last)))
+        return self._typical_ms(_call(narrowed, self._pictures(kept_in, *layer.input_grid)))
+
+    def _pictures(self, *shape: int) -> Iterator[Tensor]:
+        """Pictures in turn, so many that each has left the processor's own cache when it comes again."""
+        one = torch.rand(1, *shape).to(self.place.device, self._dtype())
+        count = min(_MOST_PICTURES, 1 + _CACHE_BYTES // (one.numel() * one.element_size()))
+        copies = [one.clone(memory_format=torch.channels_last) for _ in range(count)]
+        return itertools.cycle(copies)
 
     @torch.inference_mode()
     def _typical_ms(self, call: Callable[[], Tensor]) -> float:
@@ -166,15 +174,15 @@ def _padding(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, ...]:
     return tuple(d * (k - 1) // 2 if same else 0 for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
 
 
-def _call(layer: nn.Conv2d | nn.ConvTranspose2d, picture: Tensor) -> Callable[[], Tensor]:
+def _call(layer: nn.Conv2d | nn.ConvTranspose2d, pictures: Iterator[Tensor]) -> Callable[[], Tensor]:
     """The layer as a compiled network runs it.
 
     On a CPU a file for any height and width lays out its weights in every call, and leaves transposed convolutions to
     ATen: layers that were timed with weights laid out in advance added up to too little, most so where they are narrow.
     """
     fast: nn.Module = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if picture.device.type == "cuda" or isinstance(layer, nn.ConvTranspose2d):
-        return lambda: fast(picture)
+    if layer.weight.device.type == "cuda" or isinstance(layer, nn.ConvTranspose2d):
+        return lambda: fast(next(pictures))
     weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
     geometry = (layer.padding, layer.stride, layer.dilation, layer.groups)
-    return lambda: torch.ops.mkldnn._convolution_pointwise(picture, weight, bias, *geometry, "none", [], "")
+    return lambda: torch.ops.mkldnn._convolution_pointwise(next(pictures), weight, bias, *geometry, "none", [], "")
