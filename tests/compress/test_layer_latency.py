@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from baseline.errors import UserError
 from compress import layer_latency
@@ -221,3 +222,34 @@ def test_the_table_lies_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     assert layer_latency.cache_folder() == tmp_path / ".cache" / "lightsharp"
+
+
+class Convolved(TorchDispatchMode):
+    """Notes the picture and the weight of every convolution that is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures: list[Tensor] = []
+        self.weights: list[Tensor] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "convolution" in str(func):
+            self.pictures.append(args[0])
+            self.weights.append(args[1])
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 8, 3, padding=1), nn.ConvTranspose2d(3, 8, 4, 2, padding=1)])
+def test_a_layer_is_called_as_in_a_file_for_any_size(tmp_path: Path, layer: nn.Module) -> None:
+    seen, network = Convolved(), priced(layer)
+
+    def watch(call: Callable[[], Tensor]) -> float:
+        with seen:
+            call()
+        return 2.0
+
+    network.total({}, LayerLatency(PLACE, tmp_path, watch))
+    # No picture is one that the processor still has in its cache, and no weight is laid out in advance.
+    assert len({picture.data_ptr() for picture in seen.pictures}) == len(seen.pictures) > 10
+    assert all(torch.equal(picture, seen.pictures[0]) for picture in seen.pictures)
+    assert not any(weight.is_mkldnn for weight in seen.weights)
