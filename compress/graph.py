@@ -7,6 +7,7 @@ from torch.fx import GraphModule, Node
 
 from baseline.restorer import Finest, check_size, size_multiple_of
 
+RELUS = (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
 _LARGEST_SIDE = 16384
 _LARGEST_BATCH = 1024
 

@@ -11,12 +11,11 @@ from torchao.quantization.pt2e.quantizer import (
     SharedQuantizationSpec,
 )
 
-from compress.graph import layer_name
+from compress.graph import RELUS, layer_name
 
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
 _SUMS = (aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor)
-_RELUS = (aten.relu.default, aten.relu_.default)
 _MOVED = (
     aten.upsample_nearest2d.vec,
     aten.pixel_shuffle.default,
@@ -78,7 +77,7 @@ class IntegerSums(Quantizer):  # type: ignore[misc]
         relu = next(iter(node.users), None)
         if node in last:
             node.meta[_KEY] = QuantizationAnnotation(inputs, _annotated=True)
-        elif relu is not None and len(node.users) == 1 and relu.target in _RELUS and relu not in last:
+        elif relu is not None and len(node.users) == 1 and relu.target in RELUS and relu not in last:
             node.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
             relu.meta[_KEY] = QuantizationAnnotation(output_qspec=self.activation, _annotated=True)
         else:
