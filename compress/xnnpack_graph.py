@@ -1,6 +1,7 @@
 """The deployed graph in the form that XNNPACK runs as a whole: only operators that it has, integers where it can.
 
-- Nearest-neighbour resizes and pixel shuffles, which it has not, become convolutions of zeros and ones: exact.
+- Nearest-neighbour resizes and pixel shuffles, which it has not, become convolutions of zeros and ones: exact. Values
+  that are rounded after it are rounded before it, and the convolution is an integer one.
 - An integer convolution must hand on integers, quantized in advance (static). One whose result is used in float, as in
   a sum with a skip connection, takes its input quantized anew at run time (dynamic): int8 arithmetic, float result.
   Measured on the shipped teacher: 2.3 times faster than FP32, where leaving these in float gives 1.3 times.
@@ -8,35 +9,59 @@
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from compress.signed import QUANTIZE, make_signed_
+from compress.early import MOVES, quantize_early_
+from compress.graph import RELUS
+from compress.signed import DEQUANTIZE, QUANTIZE, make_signed_
 
 aten = torch.ops.aten
 quantized = torch.ops.quantized_decomposed
 
-_RELU = (aten.relu.default, aten.relu_.default)
 _LIMITS = (-128, 127)
 _SMALLEST_SCALE = 2**-24
 
 
-def prepare_(graph: GraphModule) -> int:
-    """Rewrite a graph from `deployed_graph`; returns how many resizes and shuffles became convolutions."""
+class Moves(NamedTuple):
+    """How many resizes and pixel shuffles became convolutions."""
+
+    integer: int
+    float: int
+
+
+def prepare_(graph: GraphModule) -> Moves:
+    """Rewrite a graph from `deployed_graph`."""
     make_signed_(graph)
+    quantize_early_(graph)
+    _state_grids_(graph)
     for node in list(graph.graph.nodes):
         if node.target is aten.conv2d.default and _is_integer(node) and not _hands_on_integers(node):
             _dequantize_weights_(graph, node) if _groups(node) > 1 else _quantize_input_anew_(graph, node)
-    moved = [node for node in graph.graph.nodes if _move_of(node) is not None]
-    for node in moved:
-        _as_convolution_(graph, node)
+    moved = [_as_convolution_(graph, node) for node in list(graph.graph.nodes) if _move_of(node) is not None]
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
     graph.recompile()
-    return len(moved)
+    integer = sum(_is_integer(node) for node in moved)
+    return Moves(integer, len(moved) - integer)
+
+
+def _state_grids_(graph: GraphModule) -> None:
+    """Put what moves integers between dequantize and quantize nodes, by which XNNPACK knows an integer operator."""
+    for node in list(graph.graph.nodes):
+        rounded = [source for source in node.all_input_nodes if source.target is QUANTIZE]
+        if node.target not in MOVES or not rounded:
+            continue
+        grid = rounded[0].args[1:]
+        with graph.graph.inserting_before(node):
+            for source in rounded:
+                node.replace_input_with(source, graph.graph.call_function(DEQUANTIZE, (source, *grid)))
+        with graph.graph.inserting_after(node):
+            again = graph.graph.call_function(QUANTIZE, (node, *grid))
+        node.replace_all_uses_with(again, lambda user, again=again: user is not again)
 
 
 def _is_integer(node: Node) -> bool:
@@ -50,7 +75,7 @@ def _groups(node: Node) -> int:
 def _hands_on_integers(node: Node) -> bool:
     """Whether the result, or its only use, a ReLU, goes into one quantize node and nothing else."""
     users = list(node.users)
-    if len(users) == 1 and users[0].target in _RELU:
+    if len(users) == 1 and users[0].target in RELUS:
         users = list(users[0].users)
     return len(users) == 1 and users[0].target is QUANTIZE
 
@@ -114,16 +139,24 @@ def _repeated(channels: int, factor: int) -> Tensor:
     return torch.eye(channels).view(channels, channels, 1, 1).repeat(1, 1, factor, factor)
 
 
-def _as_convolution_(graph: GraphModule, node: Node) -> None:
+def _as_convolution_(graph: GraphModule, node: Node) -> Node:
+    """The convolution in the node's place: an integer one if that moves integers."""
     move = _move_of(node)
     if move is None:
         raise ValueError(f"{node.name} is no resize")
     target, weight, stride, groups = move
-    constant = _constant(graph, node, weight.to(node.meta["val"].dtype))
+    (source,) = node.all_input_nodes
+    if source.target is DEQUANTIZE and _hands_on_integers(node):
+        constant = _constant(graph, node, weight.to(torch.int8))
+        with graph.graph.inserting_before(node):
+            constant = graph.graph.call_function(DEQUANTIZE, (constant, 1.0, 0, *_LIMITS, torch.int8))
+    else:
+        constant = _constant(graph, node, weight.to(node.meta["val"].dtype))
     # The sixth argument is the output padding of a transposed convolution, the dilation of an ordinary one.
     sixth = [0, 0] if target is aten.conv_transpose2d.input else [1, 1]
     with graph.graph.inserting_before(node):
-        arguments = (node.args[0], constant, None, [stride, stride], [0, 0], sixth, groups)
+        arguments = (source, constant, None, [stride, stride], [0, 0], sixth, groups)
         new = graph.graph.call_function(target, arguments)
     node.replace_all_uses_with(new)
     graph.graph.erase_node(node)
+    return new

@@ -54,12 +54,13 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     example = torch.zeros(1, 3, *size)
     multiple = size_multiple_of(network)
     graph = deployed_graph(network, example)
-    resizes = xnnpack_graph.prepare_(graph)
+    moves = xnnpack_graph.prepare_(graph)
     note = {"size_multiple": str(multiple), "fixed_size": f"{size[0]}x{size[1]}", **_versions()}
     lowered = _lower(graph, example, note)
     counts = census(lowered)
-    counts["float_convolutions"] -= resizes
-    counts["resizes_as_convolutions"] = resizes
+    counts["integer_convolutions"] -= moves.integer
+    counts["float_convolutions"] -= moves.float
+    counts["resizes_as_convolutions"] = sum(moves)
     beside = path.with_name(f".{path.name}.part")
     beside.write_bytes(_program(lowered))
     beside.replace(path)
@@ -69,7 +70,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
 def census(lowered: Any) -> dict[str, int]:
     """How many convolutions are integer and how many float in what XNNPACK is given, and what is left to ExecuTorch.
 
-    Read from the lowered program. Resizes that were made convolutions count as float ones.
+    Read from the lowered program. Resizes that were made convolutions count as such.
     """
     counted: Counter[str] = Counter()
     for graph in _xnnpack_graphs(lowered):

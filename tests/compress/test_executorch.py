@@ -15,7 +15,7 @@ from compress.graph import deployed_graph
 from compress.half import HalfPrecision
 from compress.quantize import open_artifact
 from compress.runtimes import executorch
-from compress.signed import make_signed_
+from compress.signed import DEQUANTIZE, QUANTIZE, make_signed_
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("executorch") is None, reason="type: pip install 'lightsharp[executorch]'"
@@ -117,10 +117,33 @@ class Resizes(nn.Module):
 
 def test_resizes_as_convolutions_are_exact(pictures: Tensor) -> None:
     graph = deployed_graph(Resizes(), pictures[:1])
-    assert xnnpack_graph.prepare_(graph) == 4
+    assert xnnpack_graph.prepare_(graph) == (0, 4)
     called = {str(node.target) for node in graph.graph.nodes if node.op == "call_function"}
     assert not [name for name in called if "upsample" in name or "shuffle" in name]
     assert torch.equal(run(graph, pictures), run(Resizes(), pictures))
+
+
+class RoundedResizes(nn.Module):
+    """What is resized, shuffled and joined is rounded after it, and one resize is used in float, too."""
+
+    size_multiple = 4
+
+    def forward(self, blurred: Tensor) -> Tensor:
+        small = nn.functional.interpolate(blurred, scale_factor=0.5)
+        large = nn.functional.interpolate(small, scale_factor=2)
+        shuffled = nn.functional.pixel_shuffle(torch.cat([small, 1 - small, small, small], 1), 2)
+        grid = (0.01, 3, 0, 255, torch.uint8)
+        return DEQUANTIZE(QUANTIZE(torch.cat([large, shuffled], 1), *grid), *grid)[:, :3] + large
+
+
+def test_resizes_of_what_is_rounded_are_integer_and_exact(pictures: Tensor) -> None:
+    graph = deployed_graph(RoundedResizes(), pictures[:1])
+    moves = xnnpack_graph.prepare_(graph)
+    assert (moves.integer, moves.float) == (4, 2)
+    assert torch.equal(run(graph, pictures), run(RoundedResizes(), pictures))
+    program = torch.export.export(graph, (pictures[:1],))
+    small_weights = [b for b in program.buffers() if b.dtype is torch.int8]
+    assert len(small_weights) == moves.integer
 
 
 def truncated(path: Path, target: Path) -> None:
