@@ -17,10 +17,12 @@ import click
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from baseline.artifact import Artifact, load
 from baseline.errors import UserError
 from compress.deployable import export_checked, size_mb
+from compress.graph import deployed_graph, used_bytes
 from compress.latency import LatencySettings, time_in_turn
 from compress.machine import describe_machine
 from compress.quantize import Material, dtype_of, open_artifact, quantize
@@ -80,20 +82,21 @@ def one_file(work: Path, runtime: str, precision: str, size: int) -> dict[str, A
     if reason:
         return {"missing": reason}
     path = work / f"{precision}{RUNTIMES[runtime].suffix}"
+    network = open_artifact(work / precision)
     try:
-        made = export_checked(open_artifact(work / precision), runtime, dtype_of(work / precision), path, (size, size))
+        made = export_checked(network, runtime, dtype_of(work / precision), path, (size, size))
     except UserError as error:
         return {"missing": str(error)}
-    return {"file": path.name, **made.as_json(), "code_mb": code_mb(path)}
+    return {"file": path.name, **made.as_json(), "code_mb": code_mb(path, network, size)}
 
 
-def code_mb(path: Path) -> float | None:
-    """Megabytes of compiled code, for files that hold some."""
+def code_mb(path: Path, network: nn.Module, size: int) -> float | None:
+    """Megabytes of compiled code, for files that hold some: the weights are linked into the same library."""
     if path.suffix != ".pt2":
         return None
     with zipfile.ZipFile(path) as archive:
-        # The weights are linked into the library: what it is larger than they are is code.
-        return sum(info.file_size for info in archive.infolist() if info.filename.endswith(".so")) / 1e6
+        libraries = sum(info.file_size for info in archive.infolist() if info.filename.endswith(".so"))
+    return (libraries - used_bytes(deployed_graph(network, torch.zeros(1, 3, size, size)))) / 1e6
 
 
 @main.command("time")
