@@ -1,6 +1,6 @@
 """Restorers: whatever can be asked to restore, be it a network in memory or an opened file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
@@ -49,7 +49,10 @@ def on_device(network: nn.Module, device: str | torch.device) -> nn.Module:
 
 def size_multiple_of(network: nn.Module) -> int:
     """What the network's input height and width must be multiples of; a network that states nothing takes any size."""
-    return int(getattr(network, "size_multiple", 1))
+    multiple = getattr(network, "size_multiple", 1)
+    if not isinstance(multiple, int) or multiple < 1:
+        raise UserError(f"the network's size_multiple must be a whole number from 1 on; got {multiple!r}. Change it.")
+    return multiple
 
 
 class NetworkRestorer:
@@ -127,6 +130,14 @@ def _tile_starts(side: int, tile: int) -> list[tuple[int, int]]:
 def fitting_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
     """The nearest height and width from the asked ones on that a network takes."""
     return _up_to(multiple, size[0]), _up_to(multiple, size[1])
+
+
+def check_crops(crops: Iterable[int], network: nn.Module) -> None:
+    """A UserError if a side of square crops is no multiple of what the network takes."""
+    multiple = size_multiple_of(network)
+    uneven = [crop for crop in crops if crop % multiple]
+    if uneven:
+        raise UserError(f"crops must be multiples of {multiple} for this network; got {uneven[0]}. Set another crop.")
 
 
 def check_size(size: tuple[int, int], multiple: int) -> None:

@@ -21,7 +21,7 @@ from baseline.losses import Loss
 from baseline.networks.checkpointing import checkpointed_gradients
 from baseline.phases import Span, spans
 from baseline.progress import Steps, progress
-from baseline.restorer import outputs_of, size_multiple_of
+from baseline.restorer import check_crops, outputs_of
 from baseline.settings import FitSettings
 from baseline.tracking import tracker
 from baseline.training_state import TrainingState
@@ -65,7 +65,7 @@ def fit(
     A UserError if loss or gradient stop being finite, if the crops are of no size that the network takes, or if it runs
     in another number of processes than asked for.
     """
-    _check_crops(network, settings)
+    check_crops(settings.crops, network)
     accelerator = _accelerator(settings)
     state = TrainingState(network, settings, folder / "checkpoint.pt", accelerator.device)
     with ExitStack() as stack:
@@ -115,13 +115,6 @@ def _accelerator(settings: FitSettings) -> Accelerator:
     if accelerator.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(accelerator.device)
     return accelerator
-
-
-def _check_crops(network: nn.Module, settings: FitSettings) -> None:
-    multiple = size_multiple_of(network)
-    uneven = [crop for crop in settings.crops if crop % multiple]
-    if uneven:
-        raise UserError(f"crops must be multiples of {multiple} for this network; got {uneven[0]}. Set another crop.")
 
 
 class _Run:

@@ -65,7 +65,8 @@ class ChannelGroup:
 class Channels:
     """The groups of a network. Building it turns all gradients on and the network to eval mode.
 
-    What was frozen is frozen again in whatever channels are removed from.
+    What was frozen is frozen again in whatever channels are removed from. `idle`: layers that are not run in eval mode,
+    and belong to no group, with their output channels.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -90,6 +91,11 @@ class Channels:
         self._parameters = {id(parameter): name for name, parameter in network.named_parameters()}
         self.bare_parameters = {self._parameters[id(p)]: dim for p, dim in self._graph.unwrapped_parameters}
         self.groups = self._find()
+        self.idle = {
+            name: int(self._graph.get_pruner_of_module(layer).get_out_channels(layer))
+            for layer, name in self._names.items()
+            if isinstance(layer, ROOT_LAYERS) and layer not in self._graph.module2node
+        }
 
     def members_cut(self, removal: Removal) -> dict[tuple[str, Side], set[int]]:
         """Every side of a layer that loses channels, with their indices in the unpruned layer."""
@@ -214,7 +220,9 @@ def _run_once(network: nn.Module) -> None:
     try:
         with torch.no_grad():
             outputs = network.eval()(small_example(network))
-    except (RuntimeError, TypeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(
             f"the network must take a picture N,3,H,W; it fails with '{(str(error) or repr(error)).splitlines()[0]}'. "
             "Let its size_multiple say what height and width must be multiples of."

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from fvcore.nn import FlopCountAnalysis
+from fvcore.nn.jit_handles import conv_flop_count, get_shape
 from torch import nn
 from torch.fx import GraphModule
 
@@ -53,10 +54,16 @@ def count_macs(network: nn.Module, size: tuple[int, int] = (256, 256)) -> tuple[
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     uncounted: Counter[str] = Counter()
     analysis.set_op_handle(**{name: _uncounted(name, uncounted) for name in _NO_MULTIPLY_ADDS})
+    analysis.set_op_handle("aten::_convolution_mode", _padded_by_name)
     with torch.no_grad():
         macs = int(analysis.total())
     uncounted += analysis.unsupported_ops()
     return macs, dict(uncounted)
+
+
+def _padded_by_name(inputs: list[Any], outputs: list[Any]) -> int:
+    """The multiply-adds of a convolution whose padding is 'same' or 'valid', which fvcore does not know."""
+    return int(conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
 
 
 def _uncounted(name: str, uncounted: Counter[str]) -> Callable[[list[Any], list[Any]], int]:

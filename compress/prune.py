@@ -17,7 +17,7 @@ from compress.layer_latency import LayerLatency, liked_multiple
 from compress.pricing import PricedNetwork, macs_price, params_price
 from compress.sensitivity import Sensitivity, measure_sensitivity
 from compress.settings import PruneSettings
-from compress.verify import GroupCheck, check_groups, not_exact_together
+from compress.verify import GroupCheck, check_groups, check_runs, not_exact_together
 from compress.widths import ALLOCATIONS, Budget, ChannelBudget, Chosen, LayerBudget, Task
 
 _SENSITIVITY_CROPS = 12
@@ -186,10 +186,12 @@ def plan(
         if clock is not None:
             clock.save()
     if chosen.widths == surveyed.unpruned:
-        raise UserError(f"pruning must remove at least one channel; {name} {cut:g} removes none. Ask for more.")
+        advice = f"The network takes {whole:.3g} ms: ask for less." if name == "latency_ms" else "Ask for more."
+        raise UserError(f"pruning must remove at least one channel; {name} {cut:g} removes none. {advice}")
     inexact, error = not_exact_together(surveyed.network, surveyed.channels, surveyed.removal(chosen.widths))
     if inexact:
         return plan(surveyed.protecting(inexact), settings, curves, limit_ms)
+    check_runs(surveyed.network, surveyed.channels, surveyed.removal(chosen.widths), surveyed.priced.size)
     predicted = _predicted(surveyed, chosen.widths)
     if clock is not None:
         predicted |= {"latency_ms": budget.total(chosen.widths), "unpruned_latency_ms": whole}

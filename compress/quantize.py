@@ -215,6 +215,9 @@ _register("int8-qat", _Int8Aware())
 
 def quantize(artifact: Artifact, material: Material, settings: QuantizeSettings, folder: Path) -> QuantizeReport:
     """Write a quantized artifact. A UserError if calibration crops say nothing, or if the scheme touches no layer."""
+    from baseline.restorer import check_crops
+
+    check_crops({crop.shape[-1] for crop in material.blurred}, artifact.network)
     state, report = SCHEMES[settings.scheme].state(artifact.network, material, settings)
     report.scheme = settings.scheme
     if not report.quantized:

@@ -53,7 +53,7 @@ class PruneSettings(Settings):
     widths: str = Field(default="uniform", description="how the cut is shared out between the layers")
     multiple: int = Field(default=0, ge=0, description="widths are rounded to multiples of it; 0: by the device")
     floor: Share = Field(default=0.1, description="the least share that a layer keeps; not of uniform widths")
-    crops: int = Field(default=32, gt=0, description="training crops that are looked at")
+    crops: int = Field(default=32, gt=0, description="training crops that are looked at; sensitivity: the first 12")
     crop: int = Field(default=96, ge=32, multiple_of=4)
     latency: LatencyPlace = LatencyPlace()
     seed: int = Field(default=0, ge=0, description="of the crops, and of criteria that draw lots")

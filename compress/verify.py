@@ -28,12 +28,14 @@ class GroupCheck:
     """A dependency group by the name of its root layer, its channels, and why it must not be pruned, if it must not.
 
     `relative_error`: between removing and zeroing, relative to what zeroing changes; None if nothing was compared.
+    `with_layers`: what else loses channels with the root: layers that produce them too, or take them.
     """
 
     name: str
     channels: int
     relative_error: float | None
     protected_because: str | None
+    with_layers: tuple[str, ...] = ()
 
 
 def check_groups(network: nn.Module, channels: Channels | None = None) -> list[GroupCheck]:
@@ -42,10 +44,13 @@ def check_groups(network: nn.Module, channels: Channels | None = None) -> list[G
     A single choice could agree by accident: every second channel is a symmetric one for a gate of two halves, and where
     a largest value is taken over many channels, one that is left may always be the largest. So could a single picture:
     in the light, that largest value is never below zero.
+
+    Layers that are not run when pictures are restored, as those of losses in training, belong to no group: protected.
     """
     found = channels or Channels(network)
     probe = _Probe(network, found)
-    return [_check(probe, group) for group in found.groups.values()]
+    idle = [GroupCheck(name, n, None, "it is not run when pictures are restored") for name, n in found.idle.items()]
+    return [_check(probe, group) for group in found.groups.values()] + idle
 
 
 def error_of_removing(network: nn.Module, channels: Channels, removal: Removal) -> float:
@@ -71,20 +76,41 @@ def not_exact_together(network: nn.Module, channels: Channels, removal: Removal)
     return left_out, error
 
 
+def check_runs(network: nn.Module, channels: Channels, removal: Removal, size: tuple[int, int]) -> None:
+    """A UserError if the network breaks without these channels at height x width: groups are looked at in the small."""
+    example = torch.zeros(1, 3, *size, device=next(network.parameters()).device)
+    try:
+        with channels.cut(network, removal), torch.no_grad():
+            network.eval()(example)
+    except Exception as broken:
+        raise UserError(
+            f"the network must run the same layers at all sizes; without the planned channels it breaks at "
+            f"{size[0]}x{size[1]}: {_said(broken)}. Choose another method."
+        ) from broken
+
+
 class _Probe:
     """A copy of the network in double precision, and its outputs."""
 
     def __init__(self, network: nn.Module, channels: Channels) -> None:
         self.channels = channels
         try:
-            self._network = _disturbed(network)
+            self._network: nn.Module = _disturbed(network)
             self._pictures = _pictures(self._network)
             self._whole = self._outputs()
+            again = self._outputs()
         except RuntimeError as error:
             raise UserError(
                 "the network must run in double precision too, in which pruning is checked, and on several pictures at "
                 f"once; it fails with '{str(error).splitlines()[0]}'. Create tensors in forward with the input's dtype."
             ) from error
+        apart = max(float((a - b).abs().max()) for a, b in zip(self._whole, again, strict=True))
+        if apart > 0:
+            raise UserError(
+                "the network must restore a picture the same way each time; two runs in eval mode differ by "
+                f"{apart:.1e}. Let its forward draw random numbers only while self.training."
+            )
+        self._trains = self._breaks_in_training() is None
 
     def error(self, removal: Removal) -> float:
         """How far removing is from zeroing; infinite if an output changes its shape, NaN if nothing can be told."""
@@ -96,6 +122,27 @@ class _Probe:
             masked = self._outputs()
         errors = list(map(_relative_error, got, masked, self._whole))
         return math.nan if any(map(math.isnan, errors)) else max(errors)
+
+    def layers(self) -> dict[str, nn.Module]:
+        """The layers of the copy by their names."""
+        return dict(self._network.named_modules())
+
+    def breaks_in_training(self, removal: Removal) -> str | None:
+        """What the network says if it can no longer be trained: layers that only losses see may need the channels."""
+        if not self._trains:
+            return None
+        with self.channels.cut(self._network, removal):
+            return self._breaks_in_training()
+
+    @torch.no_grad()
+    def _breaks_in_training(self) -> str | None:
+        trained = copy.deepcopy(self._network).train()  # its norms take statistics
+        try:
+            with torch.random.fork_rng():
+                trained(self._pictures)
+        except Exception as broken:  # noqa: BLE001  whatever a foreign network says when it breaks is the reason
+            return _said(broken)
+        return None
 
     @torch.no_grad()
     def _outputs(self) -> list[Tensor]:
@@ -141,8 +188,10 @@ def _disturbed(network: nn.Module) -> nn.Module:
 
 
 def _check(probe: _Probe, group: ChannelGroup) -> GroupCheck:
+    others = tuple(dict.fromkeys(member.layer for member in group.members if member.layer != group.name))
+
     def protected(reason: str, error: float | None = None) -> GroupCheck:
-        return GroupCheck(group.name, group.channels, error, reason)
+        return GroupCheck(group.name, group.channels, error, reason, others)
 
     if group.feeds_output:
         return protected("its channels are those of an output")
@@ -156,7 +205,7 @@ def _check(probe: _Probe, group: ChannelGroup) -> GroupCheck:
         if reason is not None:
             return protected(reason, error)
         worst = max(worst, error or 0.0)
-    return GroupCheck(group.name, group.channels, worst, None)
+    return GroupCheck(group.name, group.channels, worst, None, others)
 
 
 def _choices(channels: int) -> list[list[int]]:
@@ -171,12 +220,27 @@ def _judged(probe: _Probe, removal: Removal) -> tuple[str | None, float | None]:
     try:
         error = probe.error(removal)
     except Exception as broken:  # noqa: BLE001  whatever a foreign network says when it breaks is the reason
-        said = (str(broken) or repr(broken)).splitlines()[0]
-        return f"the network breaks without its channels: {said}", None
+        return _why_broken(probe, removal, broken), None
     if math.isnan(error):
         return "the network's outputs are not finite numbers", None
     if math.isinf(error):
         return "its channels are those of an output", None
     if error > TOLERANCE:
         return f"removing its channels is not zeroing them: outputs differ by {error:.1e}", error
+    broken_in_training = probe.breaks_in_training(removal)
+    if broken_in_training is not None:
+        return f"the network could not be trained without its channels: {broken_in_training}", None
     return None, error
+
+
+def _why_broken(probe: _Probe, removal: Removal, broken: Exception) -> str:
+    """What the network says names a symptom; a convolution in groups is the cause that is known."""
+    cut = {name for name, _ in probe.channels.members_cut(removal)}
+    for name, layer in probe.layers().items():
+        if name in cut and 1 < getattr(layer, "groups", 1) < getattr(layer, "in_channels", 1):
+            return f"{name} is a convolution in {layer.groups} groups, which cannot lose these channels"
+    return f"the network breaks without its channels: {_said(broken)}"
+
+
+def _said(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0]

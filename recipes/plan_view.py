@@ -48,11 +48,12 @@ def widths_table(rows: Sequence[GroupWidth]) -> Table:
 
 def checks_table(checks: Sequence[GroupCheck]) -> Table:
     """Every group: the relative error of removing its channels, or why it is protected."""
-    table = plain_table("group", "channels", "relative error")
+    table = plain_table("group", "channels", "layers with it", "relative error")
     table.add_column("protected because", overflow="fold")
     for check in checks:
         error = "" if check.relative_error is None else f"{check.relative_error:.1e}"
-        table.add_row(check.name, str(check.channels), error, check.protected_because or "")
+        layers = str(len(check.with_layers))
+        table.add_row(check.name, str(check.channels), layers, error, check.protected_because or "")
     return table
 
 

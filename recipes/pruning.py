@@ -8,9 +8,9 @@ from typing import Any
 
 from baseline.artifact import MODEL_FILE, Artifact, load
 from baseline.data.datasets import open_data
-from baseline.data.loader import fixed_crops
 from baseline.errors import UserError
 from baseline.output import no_artifact_yet, output_folder
+from baseline.restorer import fitting_size, size_multiple_of
 from baseline.settings import DataSettings
 from compress.cost import count_macs, deployed_params
 from compress.prune import PruneReport, sensitivity_of, survey
@@ -20,7 +20,7 @@ from compress.verify import GroupCheck, check_groups
 from recipes.networks import network_named, trained_folder
 from recipes.parse import parse
 from recipes.planning import PlannedStep, latency_of
-from recipes.stages.prune import plan_for, run
+from recipes.stages.prune import plan_for, run, training_crops
 from recipes.stages.stage import StageInput
 from recipes.targets import TARGETS
 from reports.sensitivity import sensitivity_page
@@ -68,7 +68,7 @@ def sensitivity_to(out: Path, name: str, settings: PruneSettings, chosen: DataSe
     if (out / "sensitivity.json").exists() or (out / MODEL_FILE).exists():
         raise UserError(f"{out} must hold no artifact and no sensitivity yet; it does. Choose another --out.")
     data = open_data(chosen)
-    batches = [fixed_crops(data.training_crops(settings.crop), settings.crops, settings.crop, settings.seed)]
+    batches = [training_crops(artifact.network, data, settings)]
     with _folder_for(out):
         curves = sensitivity_of(artifact.network, survey(artifact.network, settings, batches), settings, batches)
         (out / "sensitivity.json").write_text(json.dumps(curves.as_json(), indent=1) + "\n")
@@ -93,5 +93,6 @@ def _folder_for(out: Path) -> Iterator[None]:
 def _whole(artifact: Artifact, what: str, settings: PruneSettings) -> float:
     """What an unpruned network has of what is limited."""
     if what == "macs":
-        return float(count_macs(artifact.network, settings.latency.size)[0])
+        size = fitting_size(settings.latency.size, size_multiple_of(artifact.network))
+        return float(count_macs(artifact.network, size)[0])
     return deployed_params(artifact.network) * (4.0 if what == "size" else 1.0)

@@ -65,6 +65,8 @@ def factory_of(architecture: str) -> Callable[..., nn.Module]:
     module_name, _, name = architecture.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")
+    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
+        raise UserError(f"network '{architecture}' must be package.module:factory, such as my_networks.small:make.")
     try:
         factory = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
@@ -72,8 +74,17 @@ def factory_of(architecture: str) -> Callable[..., nn.Module]:
             f"network '{architecture}' must name an importable package.module:factory; {error}. "
             "Start lightsharp from the folder that holds the package, or install it."
         ) from None
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"network '{architecture}' must be in a module that can be imported; {module_name} fails with "
+            f"{_said(error)}. Mend the module."
+        ) from error
     if not callable(factory):
         raise UserError(f"network '{architecture}' must name a function or class; it is a {type(factory).__name__}.")
+    try:
+        inspect.signature(factory)
+    except ValueError:
+        raise UserError(f"network '{architecture}' must name a function whose arguments Python can tell.") from None
     made: Callable[..., nn.Module] = factory
     return made
 
@@ -132,12 +143,29 @@ def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
         made = factory(**arguments)
     except UserError:
         raise
-    except Exception as error:
-        said = str(error).splitlines()[0] if str(error) else "no reason"
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"network '{architecture}' must be made by its factory from {arguments or 'no arguments'}; it fails with "
-            f"{type(error).__name__}: {said}. Change the arguments, or the factory."
+            f"{_said(error)}. Change the arguments, or the factory."
         ) from error
-    if not callable(getattr(made, "named_parameters", None)):
-        raise UserError(f"network '{architecture}' must make a torch.nn.Module; it made a {type(made).__name__}.")
+    if isinstance(made, type) or not callable(getattr(made, "named_parameters", None)):
+        kind = f"the class {made.__name__}" if isinstance(made, type) else f"a {type(made).__name__}"
+        raise UserError(f"network '{architecture}' must make a torch.nn.Module; it made {kind}.")
+    _must_have_sizes(architecture, made)
     return made
+
+
+def _must_have_sizes(architecture: str, network: nn.Module) -> None:
+    """A UserError if a layer waits for its first picture to know the size of its weights."""
+    from torch.nn.parameter import is_lazy
+
+    lazy = [name for name, parameter in network.named_parameters() if is_lazy(parameter)]
+    if lazy:
+        raise UserError(
+            f"network '{architecture}' must know the sizes of its weights; {lazy[0]} does not. "
+            "State the layer's input channels, or run it once in the factory."
+        )
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason'}"

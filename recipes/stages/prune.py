@@ -8,7 +8,9 @@ from torch import nn
 from baseline.artifact import load, read_manifest
 from baseline.checksum import file_sha256
 from baseline.data.loader import Batch, fixed_crops
+from baseline.data.pairs import DataSet
 from baseline.networks.zoo import own_source
+from baseline.restorer import check_crops
 from compress.clocked import plan_by_clock
 from compress.prune import PrunePlan, Surveyed, apply_, plan, sensitivity_of, survey
 from compress.sensitivity import Sensitivity
@@ -31,16 +33,17 @@ def run(given: StageInput, settings: PruneSettings) -> StageOutcome:
 
 def plan_for(network: nn.Module, given: StageInput, settings: PruneSettings, by_clock: bool) -> PrunePlan:
     """What the stage will do to the network of its parent; `by_clock` builds and times what is planned."""
-    batches = _crops(given, settings) if settings.looks_at_crops else []
+    batches = [training_crops(network, given.data, settings)] if settings.looks_at_crops else []
     surveyed = survey(network, settings, batches)
     by_curves = ALLOCATIONS[settings.widths].needs_curves
     curves = _curves(network, surveyed, given, settings, batches) if by_curves else None
     return plan_by_clock(network, surveyed, settings, curves) if by_clock else plan(surveyed, settings, curves)
 
 
-def _crops(given: StageInput, settings: PruneSettings) -> list[Batch]:
-    source = given.data.training_crops(settings.crop)
-    return [fixed_crops(source, settings.crops, settings.crop, settings.seed)]
+def training_crops(network: nn.Module, data: DataSet, settings: PruneSettings) -> Batch:
+    """The crops that criteria and sensitivity look at; a UserError if the network does not take their side."""
+    check_crops([settings.crop], network)
+    return fixed_crops(data.training_crops(settings.crop), settings.crops, settings.crop, settings.seed)
 
 
 def _curves(

@@ -23,6 +23,15 @@ def none(channels=4):
 def narrow(channels=4):
     raise ValueError("too narrow\\nby far")
 
+def leaves(channels=4):
+    raise SystemExit(3)
+
+def forgets_to_call():
+    return nn.Conv2d
+
+def lazy():
+    return nn.LazyConv2d(3, 3)
+
 exec("def written(): return make()")
 """
 
@@ -47,6 +56,9 @@ def test_a_users_factory_is_built_with_its_arguments(users_module: str) -> None:
         ("no_such_module:make", "No module named 'no_such_module'. Start lightsharp from the folder"),
         ("users_zoo:mke", "has no attribute 'mke'"),
         ("users_zoo:number", "must name a function or class; it is a int"),
+        (":make", "must be package.module:factory, such as my_networks.small:make"),
+        (".users_zoo:make", "must be package.module:factory"),
+        ("builtins:int", "must name a function whose arguments Python can tell"),
         (
             "mimo-unte",
             "no network 'mimo-unte'. Did you mean 'mimo-unet'? "
@@ -58,6 +70,25 @@ def test_a_network_that_cannot_be_found_says_why(users_module: str, name: str, s
     with pytest.raises(UserError, match="network") as error:
         build(name, {})
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("def (", "SyntaxError: invalid syntax"),
+        ("undefined", "NameError: name 'undefined' is not defined"),
+        ("raise SystemExit('bye')", "SystemExit: bye"),
+    ],
+)
+def test_a_module_that_fails_is_quoted_in_one_line(
+    content: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "users_wrong.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="must be in a module that can be imported; users_wrong fails with") as error:
+        build("users_wrong:make", {})
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +105,10 @@ def test_a_network_that_cannot_be_found_says_why(users_module: str, name: str, s
             "must be made by its factory from no arguments; it fails with ValueError: too narrow. Change the "
             "arguments, or the factory.",
         ),
+        ("leaves", {}, "must be made by its factory from no arguments; it fails with SystemExit: 3."),
         ("none", {}, "must make a torch.nn.Module; it made a int."),
+        ("forgets_to_call", {}, "must make a torch.nn.Module; it made the class Conv2d."),
+        ("lazy", {}, "must know the sizes of its weights; weight does not. State the layer's input channels"),
     ],
 )
 def test_a_factory_that_fails_is_quoted_in_one_line(

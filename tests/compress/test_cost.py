@@ -34,6 +34,10 @@ def test_a_frozen_layer_counts(tiny: Tiny) -> None:
         ([nn.Conv2d(3, 5, 3, 2, padding=1)], 16 * 24 * 5 * 3 * 9),
         ([nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1, groups=6)], 32 * 48 * (6 * 27 + 6 * 9)),
         ([nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 3, 5, padding=2)], 32 * 48 * (8 * 3 + 3 * 8 * 25)),
+        (
+            [nn.Conv2d(3, 8, 3, padding="same"), nn.Conv2d(8, 3, 5, padding="valid")],
+            32 * 48 * 8 * 27 + 28 * 44 * 3 * 200,
+        ),
         # A transposed convolution multiplies once for each of its input pixels.
         ([nn.ConvTranspose2d(3, 4, 4, 2, padding=1)], 32 * 48 * 3 * 4 * 16),
     ],

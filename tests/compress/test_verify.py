@@ -151,7 +151,7 @@ FOREIGN: dict[type[Foreign], dict[str, str]] = {
     Shuffles: {"up": NOT_ZEROING},
     Multiplies: {"inner": BREAKS, "depthwise": BREAKS},
     Gates: {"wide": BREAKS},
-    Grouped: {"inner": BREAKS, "grouped": NOT_ZEROING},
+    Grouped: {"inner": "grouped is a convolution in 2 groups, which cannot lose these", "grouped": NOT_ZEROING},
     Normalizes: {"inner": NOT_ZEROING},
     FewAreLoud: {"wide": NOT_ZEROING},
     BareConvolution: {},
@@ -340,6 +340,70 @@ def test_a_network_of_another_habit_is_told_what_to_return() -> None:
 
     with pytest.raises(UserError, match=r"must return the restored picture, or a list of them .*; it returns a dict"):
         check_groups(Named())
+
+
+class HasALossOfItsOwn(Foreign):
+    """An output that is only trained on, from features that are pruned; and a norm that takes statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.other = nn.BatchNorm2d(8), conv(8, 3)
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:  # type: ignore[override]
+        features = self.inner(self.head(image).relu()).relu()
+        restored = self.out(self.after(self.norm(features)).relu()) + image
+        return [self.other(F.dropout(features, 0.1)), restored] if self.training else restored
+
+
+def test_what_only_losses_see_keeps_its_channels_and_is_named() -> None:
+    torch.manual_seed(0)
+    network = HasALossOfItsOwn()
+    checks = check_groups(network)
+    protected = {c.name: str(c.protected_because) for c in checks if c.protected_because}
+    assert protected["inner"].startswith(
+        "the network could not be trained without its channels: Given groups=1, weight"
+    )
+    assert protected["other"] == "it is not run when pictures are restored"
+    assert {"head", "after"} == {c.name for c in checks} - protected.keys()
+
+
+def test_checking_in_training_draws_no_numbers() -> None:
+    network = HasALossOfItsOwn()
+    drawn = torch.get_rng_state()
+    check_groups(network)
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_what_goes_with_a_group_is_named() -> None:
+    (head, *_) = check_groups(HasALossOfItsOwn())
+    assert (head.name, head.with_layers) == ("head", ("inner",))
+
+
+def test_a_network_that_draws_lots_is_told_so() -> None:
+    class DrawsLots(Foreign):
+        def between(self, features: Tensor, image: Tensor) -> Tensor:
+            return features + torch.rand_like(features)
+
+    with pytest.raises(UserError, match=r"must restore a picture the same way each time; two runs .* differ by \d"):
+        check_groups(DrawsLots())
+
+
+def test_a_network_of_other_layers_at_other_sizes_is_not_cut() -> None:
+    class Larger(Foreign):
+        def __init__(self) -> None:
+            super().__init__()
+            self.only_large = conv(8, 8)
+
+        def between(self, features: Tensor, image: Tensor) -> Tensor:
+            return features + self.only_large(features) if image.shape[-1] > 32 else features
+
+    network = Larger()
+    settings = PruneSettings(ratio=0.5)
+    with pytest.raises(
+        UserError, match=r"must run the same layers at all sizes; .* it breaks at 256x256: Given groups"
+    ):
+        plan(survey(network, settings, []), settings)
+    assert network.head.out_channels == 8
 
 
 class Twins(Foreign):
