@@ -1,12 +1,17 @@
 """The table of networks, schemes and runtimes: its cells agree or say why not, and its page is that of the record."""
 
 import importlib.util
+import itertools
 import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+
+from compress.quantize import SCHEMES
+from compress.runtimes.table import RUNTIMES
+from compress.students import STUDENTS
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,6 +33,15 @@ def cells(matrix: ModuleType) -> list[dict[str, object]]:
 
 def test_every_cell_agrees_or_says_why_not(cells: list[dict[str, object]]) -> None:
     assert [cell for cell in cells if not cell.get("holds") and not cell.get("refused")] == []
+
+
+def test_every_combination_of_registered_names_has_its_cell(matrix: ModuleType, cells: list[dict[str, object]]) -> None:
+    networks = {"teacher", "pruned", *STUDENTS, "own_network:make"}
+    schemes = {"fp32", *SCHEMES}
+    asked = set(itertools.product(networks, schemes, RUNTIMES))
+    there = {(cell["network"], cell["scheme"], cell["runtime"]) for cell in cells}
+    assert asked - there == set()
+    assert {network for network, _, _ in there} == networks
 
 
 def test_the_page_is_that_of_the_record(matrix: ModuleType, cells: list[dict[str, object]]) -> None:
