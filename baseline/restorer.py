@@ -112,18 +112,23 @@ def _in_tiles(restorer: Restorer, blurred: Tensor) -> Tensor:
     if tile is None:
         raise ValueError("only a restorer of a fixed size needs tiles")
     restored = torch.empty_like(blurred)
-    for top, from_top in _tile_starts(blurred.shape[-2], tile[0]):
-        for left, from_left in _tile_starts(blurred.shape[-1], tile[1]):
+    height, width = blurred.shape[-2:]
+    for top, from_top in _tile_starts(height, tile[0], restorer.size_multiple):
+        for left, from_left in _tile_starts(width, tile[1], restorer.size_multiple):
             piece = restorer(blurred[..., top : top + tile[0], left : left + tile[1]])
             rows, columns = slice(top + from_top, top + tile[0]), slice(left + from_left, left + tile[1])
             restored[..., rows, columns] = piece[..., from_top:, from_left:]
     return restored
 
 
-def _tile_starts(side: int, tile: int) -> list[tuple[int, int]]:
-    """Where tiles begin, and how many pixels of each belong to the one before."""
+def _tile_starts(side: int, tile: int, multiple: int) -> list[tuple[int, int]]:
+    """Where tiles begin, and how many pixels of each belong to the one before.
+
+    They begin at multiples of what the network takes: from elsewhere, its coarser scales see other pixels together.
+    """
     margin = min(_MARGIN, tile // 4)
-    starts = [*range(0, side - tile, tile - 2 * margin), side - tile]
+    step = max(1, (tile - 2 * margin) // multiple) * multiple
+    starts = [*range(0, side - tile, step), side - tile]
     return [(start, margin if start else 0) for start in starts]
 
 

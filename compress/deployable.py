@@ -40,12 +40,17 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What was written, what it was built for, and how it agrees with its artifact."""
+    """What was written, what it was built for, and how it agrees with its artifact.
+
+    `tiles`, of files of a fixed size: how a larger picture in tiles agrees with the artifact's output for the whole.
+    Networks that look at the whole picture, to take its mean say, give others.
+    """
 
     runtime: str
     built_for: dict[str, str]
     agreement: list[Agreement]
     megabytes: float
+    tiles: Agreement | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON holds it."""
@@ -68,10 +73,11 @@ def export_checked(network: nn.Module, runtime: str, dtype: str, path: Path, siz
             )
         found = compare(network, made, _real_pictures(size, size_multiple_of(network)))
         _check(found, runtime, dtype, path)
+        tiles = _tiles_against_whole(network, size) if _FIXED_SIZE in built_for else None
         # The one that is named comes last: where it is, the others are.
         for file in reversed(files_of(made)):
             file.replace(path.with_name(file.name))
-    return Deployed(runtime, built_for, found, size_mb(path))
+    return Deployed(runtime, built_for, found, size_mb(path), tiles)
 
 
 def _exported(network: nn.Module, runtime: str, path: Path, size: tuple[int, int]) -> dict[str, str]:
@@ -98,14 +104,26 @@ def compare(network: nn.Module, path: Path, pictures: Sequence[Tensor]) -> list[
     restorer = NetworkRestorer(network)
     # What lies beyond a picture's border counts: the network gets the same padding and the same tiles as the file.
     restorer.fixed_size = fixed_size
-    found = []
-    for picture, output in zip(pictures, from_file, strict=True):
-        difference = (output - restore_any_size(restorer, picture)).abs()
-        error = float(difference.square().mean())
-        psnr_db = -10 * torch.log10(torch.tensor(max(error, 1e-20))).item()
-        height, width = picture.shape[-2:]
-        found.append(Agreement((height, width), psnr_db, float(difference.max())))
-    return found
+    return [_agreement(o, restore_any_size(restorer, p)) for p, o in zip(pictures, from_file, strict=True)]
+
+
+def _agreement(output: Tensor, expected: Tensor) -> Agreement:
+    difference = (output - expected).abs()
+    error = float(difference.square().mean())
+    psnr_db = -10 * torch.log10(torch.tensor(max(error, 1e-20))).item()
+    return Agreement((output.shape[-2], output.shape[-1]), psnr_db, float(difference.max()))
+
+
+def _tiles_against_whole(network: nn.Module, size: tuple[int, int]) -> Agreement | None:
+    """On a photograph cut to one and a half times the size; None if it is no larger than a tile."""
+    photo = to_tensor(load_photo(list_pictures(FOLDER / "val")[0]))[None]
+    larger = photo[..., : size[0] * 3 // 2, : size[1] * 3 // 2]
+    if larger.shape[-2] <= size[0] and larger.shape[-1] <= size[1]:
+        return None
+    restorer = NetworkRestorer(network)
+    whole = restore_any_size(restorer, larger)
+    restorer.fixed_size = size
+    return _agreement(restore_any_size(restorer, larger), whole)
 
 
 def _check(found: Sequence[Agreement], runtime: str, dtype: str, path: Path) -> None:

@@ -1,5 +1,7 @@
 """The graph that is deployed: one picture in, the finest output out, any height and width, nothing that is not used."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
@@ -8,6 +10,8 @@ from torch.fx import GraphModule, Node
 from baseline.restorer import Finest, check_size, size_multiple_of
 
 RELUS = (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
+_DEFAULTS = (None, None, None, [1, 1], "valid", [1, 1], 1)
+"""Of the arguments of a convolution."""
 _LARGEST_SIDE = 16384
 _LARGEST_BATCH = 1024
 
@@ -24,11 +28,26 @@ def deployed_graph(network: nn.Module, example: Tensor) -> GraphModule:
     module = torch.export.export(finest, (example,), dynamic_shapes=shapes).module()
     if not isinstance(module, GraphModule):
         raise TypeError(f"torch.export gave a {type(module).__name__}")
+    _state_paddings_(module)
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
     state_limits_(module, multiple, len(example))
     return module
+
+
+def _state_paddings_(module: GraphModule) -> None:
+    """Paddings called 'same' and 'valid' as numbers, which every runtime knows; an uneven one keeps its name."""
+    for node in module.graph.nodes:
+        if node.target is not torch.ops.aten.conv2d.padding:
+            continue
+        given: tuple[Any, ...] = (*node.args, *_DEFAULTS[len(node.args) :])
+        picture, weight, bias, stride, padding, dilation, groups = given
+        reach = [d * (k - 1) for d, k in zip(dilation, weight.meta["val"].shape[2:], strict=True)]
+        if padding == "valid" or not any(one % 2 for one in reach):
+            numbers = [0, 0] if padding == "valid" else [one // 2 for one in reach]
+            node.target = torch.ops.aten.conv2d.default
+            node.args = (picture, weight, bias, stride, numbers, dilation, groups)
 
 
 def state_limits_(module: GraphModule, multiple: int, batch: int = 1) -> None:

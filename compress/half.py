@@ -52,9 +52,17 @@ def largest_activation(network: nn.Module, crops: list[Tensor]) -> tuple[float, 
     return found.get(layer, 0.0), layer or "the output"
 
 
+def check_finite(network: nn.Module, crops: list[Tensor]) -> tuple[float, str]:
+    """As `largest_activation`; a UserError if a layer gives what is no finite number."""
+    largest, layer = largest_activation(network, crops)
+    if not math.isfinite(largest):
+        raise UserError(f"the network must give finite numbers; {layer} does not. Train it anew, or mend its weights.")
+    return largest, layer
+
+
 def check_range(network: nn.Module, crops: list[Tensor]) -> str:
     """What of FP16's range the network uses, in words; a UserError if it comes near the end of it."""
-    largest, layer = largest_activation(network, crops)
+    largest, layer = check_finite(network, crops)
     limit = torch.finfo(torch.float16).max
     if not largest < limit / _HEADROOM:
         raise UserError(

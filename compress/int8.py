@@ -36,7 +36,7 @@ from compress.phases import without_transposed  # noqa: E402
 from compress.placing import IntegerSums  # noqa: E402
 
 _TRACED_SIDE = 64
-_CONVOLUTIONS = ("conv2d", "conv_transpose2d", "convolution")
+_LAYERS = ("conv2d", "conv_transpose2d", "convolution", "linear")
 _SMALLEST_SCALE = 2**-12
 
 
@@ -146,12 +146,12 @@ def restored(network: nn.Module, plan: Plan, state: dict[str, Tensor]) -> GraphM
 
 
 def census(converted: GraphModule) -> tuple[list[str], dict[str, str]]:
-    """The layers whose convolution became integer, and those whose stayed in float, each with the reason."""
+    """The layers whose product with weights became integer, and those whose stayed in float, each with the reason."""
     quantized: list[str] = []
     in_float: dict[str, str] = {}
     for node in converted.graph.nodes:
         operator = str(node.target).split(".")[1] if node.op == "call_function" and "aten." in str(node.target) else ""
-        if operator not in _CONVOLUTIONS:
+        if operator not in _LAYERS:
             continue
         layer = layer_name(node)
         if all("dequantize" in str(argument.target) for argument in node.args[:2]):
@@ -159,5 +159,5 @@ def census(converted: GraphModule) -> tuple[list[str], dict[str, str]]:
         elif operator == "conv_transpose2d":
             in_float[layer] = "a transposed convolution that cannot be computed exactly as an ordinary one"
         else:
-            in_float[layer] = "the quantizer found no integer pattern for this convolution"
+            in_float[layer] = f"the quantizer found no integer pattern for this {operator}"
     return quantized, in_float

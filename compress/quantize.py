@@ -130,7 +130,10 @@ class _BFloat16(_HalfPrecision):
 
         return torch.bfloat16
 
-    def _notes(self, _network: nn.Module, _material: Material) -> list[str]:
+    def _notes(self, network: nn.Module, material: Material) -> list[str]:
+        from compress.half import check_finite
+
+        check_finite(network, material.blurred)
         return []
 
 
@@ -229,11 +232,11 @@ def quantize(artifact: Artifact, material: Material, settings: QuantizeSettings,
 
 
 def check_calibration(crops: list[Tensor]) -> None:
-    """A UserError if the crops hold numbers that are not finite, or nothing but one value."""
+    """A UserError if the crops hold numbers that are not finite, or each nothing but one colour."""
     if not all(bool(crop.isfinite().all()) for crop in crops):
         raise UserError("calibration crops must hold finite numbers; some hold NaN or infinity. Choose other pictures.")
-    if all(bool((crop == crops[0].flatten()[0]).all()) for crop in crops):
-        raise UserError("calibration crops must differ; all hold one value. Choose real pictures.")
+    if all(bool((crop == crop[..., :1, :1]).all()) for crop in crops):
+        raise UserError("calibration crops must show something; each is of one colour. Choose real pictures.")
 
 
 def open_artifact(folder: Path) -> nn.Module:

@@ -6,7 +6,7 @@ from baseline.errors import UserError, unknown_name
 from baseline.output import output_folder
 from compress.deployable import Deployed, export_checked
 from compress.quantize import dtype_of, open_artifact
-from compress.runtimes.table import RUNTIMES
+from compress.runtimes.table import RUNTIMES, files_of
 from recipes.resolve import SHIPPED, artifact_folder
 
 _OTHER_NAMES = {"openvino": "xml", "tensorrt": "engine"}
@@ -36,8 +36,11 @@ def targets(name: str, kinds: str, out: Path) -> dict[Path, str]:
     return {out / f"{stem}.{kind}": by_kind[kind] for kind in named}
 
 
-def export_named(name: str, path: Path, runtime: str, size: tuple[int, int]) -> Deployed:
-    """Write one deployable of a named network, and prove it."""
+def export_named(name: str, path: Path, runtime: str, size: tuple[int, int], overwrite: bool = False) -> Deployed:
+    """Write one deployable of a named network, and prove it; a UserError if one of its files is there already."""
     folder = artifact_folder(name)
+    for file in files_of(path):
+        if file.is_dir() or (file.exists() and not overwrite):
+            raise UserError(f"{file} must not be there yet; it is. Choose another --out, or add --overwrite.")
     output_folder(path.parent)
     return export_checked(open_artifact(folder), runtime, dtype_of(folder), path, size)

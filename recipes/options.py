@@ -39,7 +39,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 def parse_size(text: str) -> tuple[int, int]:
     """Height and width from HEIGHTxWIDTH; a BadParameter for anything else."""
     height, x, width = text.lower().partition("x")
-    if not (x and height.isdigit() and width.isdigit() and int(height) > 0 and int(width) > 0):
+    if not (x and height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
         raise click.BadParameter(f"must be HEIGHTxWIDTH in pixels, such as 256x256; got '{text}'")
     return int(height), int(width)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 import torch._inductor
 from torch import Tensor, nn
+from torch._inductor.cpu_vec_isa import pick_vec_isa
 
 from baseline.errors import UserError
 from baseline.restorer import in_batches, size_multiple_of
@@ -27,7 +28,8 @@ _COMPILING = {"freezing": True, "cpp.dynamic_threads": True}
 """Weights laid out in advance; and the number of threads taken when run, not that of the machine that compiled."""
 
 _NOTE = "lightsharp.json"
-_NOTE_KEYS = ("size_multiple", "torch", "machine", "instruction_set")
+_MULTIPLE = "size_multiple"
+_NOTE_KEYS = (_MULTIPLE, "torch", "machine", "instruction_set")
 _INSTRUCTION_SETS: dict[str, Callable[[], bool]] = {
     "AVX2": torch.cpu._is_avx2_supported,
     "AVX512": torch.cpu._is_avx512_supported,
@@ -91,19 +93,29 @@ def read_note(path: Path) -> dict[str, str]:
     """What a `.pt2` was built for, read without running anything in it; a UserError if it is not one of ours."""
     try:
         with zipfile.ZipFile(path) as archive:
+            # Code that is damaged would crash the process: every byte is held against its checksum first.
+            damaged = archive.testzip()
             name = next(n for n in archive.namelist() if n.endswith(_NOTE))
             note = json.loads(archive.read(name))
-            return {key: str(note[key]) for key in _NOTE_KEYS}
-    except (zipfile.BadZipFile, StopIteration, json.JSONDecodeError, KeyError):
-        raise UserError(
-            f"{path} must be a .pt2 that lightsharp wrote; it is damaged or foreign. Make it with lightsharp export."
-        ) from None
+            whole = {key: str(note[key]) for key in _NOTE_KEYS} | {_MULTIPLE: str(int(note[_MULTIPLE]))}
+            holds_code = any(n.endswith(".so") for n in archive.namelist())
+    except (zipfile.BadZipFile, StopIteration, ValueError, KeyError, TypeError):
+        raise _foreign(path) from None
+    if damaged is not None or not holds_code:
+        raise _foreign(path)
+    return whole
+
+
+def _foreign(path: Path) -> UserError:
+    return UserError(
+        f"{path} must be a .pt2 that lightsharp wrote; it is damaged or foreign. Make it with lightsharp export."
+    )
 
 
 def refuse_other_machine(path: Path, built_for: dict[str, str]) -> None:
     """A UserError if the file's code would not run here."""
     needed = built_for["instruction_set"].split()
-    lacking = [name for name in needed if name in _INSTRUCTION_SETS and not _INSTRUCTION_SETS[name]()]
+    lacking = [name for name in needed if not _has(name)]
     if built_for["machine"] != platform.machine():
         lacking.insert(0, built_for["machine"])
     if lacking:
@@ -116,6 +128,12 @@ def refuse_other_machine(path: Path, built_for: dict[str, str]) -> None:
             f"{path} must be built for torch {torch.__version__}; it is for {built_for['torch']}. "
             "Rebuild it: lightsharp export ARTIFACT --to pt2."
         )
+
+
+def _has(instruction_set: str) -> bool:
+    """Whether this CPU has it; one that is not in the table must be what torch would compile for here."""
+    known = _INSTRUCTION_SETS.get(instruction_set)
+    return known() if known is not None else instruction_set in str(pick_vec_isa()).split()
 
 
 def _built_for(package: Path) -> dict[str, str]:

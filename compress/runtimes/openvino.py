@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from baseline.checksum import file_sha256
 from baseline.errors import UserError
 from compress import onnx_file
 from compress.runtimes.sessions import Run, SessionRestorer
 
 _NOTE = "lightsharp"
+_WEIGHTS = "weights_sha256"
 
 
 def unavailable(device: str) -> str | None:
@@ -38,7 +40,9 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
         model = _core().read_model(work / "network.onnx")
         for key, value in note.items():
             model.set_rt_info(value, [_NOTE, key])
-        # Weights keep the precision that the quantize stage gave them.
+        # Weights keep the precision that the quantize stage gave them. Saved again with their checksum in the note.
+        openvino.save_model(model, work / path.name, compress_to_fp16=False)
+        model.set_rt_info(file_sha256((work / path.name).with_suffix(".bin")), [_NOTE, _WEIGHTS])
         openvino.save_model(model, work / path.name, compress_to_fp16=False)
         (work / path.name).with_suffix(".bin").replace(path.with_suffix(".bin"))
         (work / path.name).replace(path)
@@ -48,7 +52,9 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
 def open_file(path: Path) -> SessionRestorer:
     """A restorer from an `.xml` file of ours and its `.bin`; a UserError if they are damaged or foreign."""
     model = _read(path)
-    if not model.has_rt_info([_NOTE, "size_multiple"]):
+    if not model.has_rt_info([_NOTE, "size_multiple"]) or not model.has_rt_info([_NOTE, _WEIGHTS]):
+        raise _foreign(path)
+    if model.get_rt_info([_NOTE, _WEIGHTS]).astype(str) != file_sha256(path.with_suffix(".bin")):
         raise _foreign(path)
 
     def start(threads: int) -> Run:

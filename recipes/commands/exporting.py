@@ -24,8 +24,9 @@ from recipes.options import json_option, size_option
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="The file to write, or a folder for several."
 )
+@click.option("--overwrite", is_flag=True, help="Write over files that are in --out already.")
 @json_option
-def export(network: str, kinds: str, size: tuple[int, int], out: Path, as_json: bool) -> None:
+def export(network: str, kinds: str, size: tuple[int, int], out: Path, overwrite: bool, as_json: bool) -> None:
     """Write deployable files of a shipped network or an artifact, at the precision it has.
 
     Every file is opened in a fresh process, run on real pictures of several sizes and compared with the network. A file
@@ -39,7 +40,7 @@ def export(network: str, kinds: str, size: tuple[int, int], out: Path, as_json: 
     failed, records = 0, {}
     for path, runtime in targets(network, kinds, out).items():
         try:
-            deployed = export_named(network, path, runtime, size)
+            deployed = export_named(network, path, runtime, size, overwrite)
         except UserError as error:
             if "," not in kinds:
                 raise
@@ -54,6 +55,11 @@ def export(network: str, kinds: str, size: tuple[int, int], out: Path, as_json: 
                 click.echo(
                     f"  in a fresh process, {one.size[0]}x{one.size[1]}: {one.psnr_db:.1f} dB against the network, "
                     f"largest difference {one.largest_difference:.2g}"
+                )
+            if deployed.tiles is not None:
+                click.echo(
+                    f"  in tiles, {deployed.tiles.size[0]}x{deployed.tiles.size[1]}: {deployed.tiles.psnr_db:.1f} dB "
+                    "against the network on the whole picture"
                 )
     if as_json:
         click.echo(json.dumps(records, indent=1))

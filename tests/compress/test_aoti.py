@@ -94,6 +94,7 @@ def with_note(path: Path, target: Path, **values: str) -> Path:
         ({"torch": "2.5.1"}, f"must be built for torch {torch.__version__}; it is for 2.5.1. Rebuild it: lightsharp"),
         ({"machine": "riscv64"}, "and riscv64 is missing here. Rebuild it on this machine: lightsharp export"),
         ({"instruction_set": "AVX2 AMX_TILE"}, "AVX2 AMX_TILE, and AMX_TILE is missing here. Rebuild it"),
+        ({"instruction_set": "AVX10_9"}, "AVX10_9, and AVX10_9 is missing here. Rebuild it"),
     ],
 )
 def test_a_file_for_another_machine_is_refused(
@@ -127,7 +128,37 @@ def no_archive(path: Path, target: Path) -> None:
     target.write_text("hello")
 
 
-@pytest.mark.parametrize("damage", [truncated, foreign, note_without_content, no_archive])
+def note_of_another_kind(path: Path, target: Path) -> None:
+    with_note(path, target, size_multiple="four")
+
+
+def note_without_code(path: Path, target: Path) -> None:
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(target, "w") as archive:
+        for name in whole.namelist():
+            if not name.endswith(".so"):
+                archive.writestr(name, whole.read(name))
+
+
+def code_with_a_changed_byte(path: Path, target: Path) -> None:
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        library = next(info for info in archive.infolist() if info.filename.endswith(".so"))
+    content[library.header_offset + library.file_size // 2] ^= 1
+    target.write_bytes(content)
+
+
+DAMAGES = (
+    truncated,
+    foreign,
+    note_without_content,
+    note_of_another_kind,
+    note_without_code,
+    code_with_a_changed_byte,
+    no_archive,
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_or_foreign_file_is_refused(
     float_pt2: Path, tmp_path: Path, damage: Callable[[Path, Path], None]
 ) -> None:

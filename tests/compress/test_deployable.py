@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from baseline.errors import UserError
-from baseline.restorer import Restorer, restore_any_size
+from baseline.restorer import NetworkRestorer, Restorer, restore_any_size
 from compress import deployable
 from compress.quantize import open_artifact
 from compress.runtimes import onnxruntime
@@ -100,6 +100,44 @@ def test_a_file_of_fixed_size_restores_any_size_in_tiles(size: tuple[int, int]) 
         # What is smaller than the file's size is padded further, which shows at its border and nowhere else.
         restored, expected = restored[..., :-2, :-2], expected[..., :-2, :-2]
     torch.testing.assert_close(restored, expected, atol=1e-6, rtol=0)
+
+
+def test_tiles_begin_where_coarser_scales_see_the_same_pixels_together() -> None:
+    class Coarse(nn.Module):
+        size_multiple = 6
+
+        def forward(self, blurred: Tensor) -> Tensor:
+            return nn.functional.interpolate(nn.functional.avg_pool2d(blurred, 6), scale_factor=6)
+
+    picture = torch.rand(1, 3, 150, 200, generator=torch.Generator().manual_seed(0))
+    restorer = NetworkRestorer(Coarse())
+    whole = restore_any_size(restorer, picture)
+    restorer.fixed_size = (66, 66)
+    torch.testing.assert_close(restore_any_size(restorer, picture), whole)
+
+
+def test_a_file_of_fixed_size_says_how_its_tiles_agree_with_the_whole(
+    tiny: Callable[..., nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mean(nn.Module):
+        def forward(self, blurred: Tensor) -> Tensor:
+            return blurred - blurred.mean((2, 3), keepdim=True)
+
+    def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, str]:
+        path.write_text("x")
+        return {"fixed_size": "64x64"}
+
+    found = {}
+    monkeypatch.setattr(onnxruntime, "export", export)
+    for name, network in (("local", nn.Conv2d(3, 3, 3, padding=1)), ("mean", Mean())):
+        outputs = lambda path, pictures, network=network: ([network(p).detach() for p in pictures], None)  # noqa: E731
+        monkeypatch.setattr(deployable, "_in_fresh_process", outputs)
+        found[name] = deployable.export_checked(network, "onnxruntime", "fp32", tmp_path / "n.onnx", (64, 64)).tiles
+    assert found["local"] is not None
+    assert found["mean"] is not None
+    assert found["local"].size == found["mean"].size == (96, 96)
+    assert found["local"].psnr_db > 100
+    assert found["mean"].psnr_db < 50
 
 
 def test_what_fits_goes_through_once(tiny: Callable[..., nn.Module]) -> None:

@@ -90,6 +90,17 @@ def test_both_files_of_openvino_must_be_there(tmp_path: Path) -> None:
         open_deployable(tmp_path / "a.xml")
 
 
+def test_weights_of_openvino_that_changed_are_not_run(float_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "changed.xml"
+    openvino.export(open_artifact(float_folder), path, (64, 64))
+    open_deployable(path)
+    weights = bytearray(path.with_suffix(".bin").read_bytes())
+    weights[1000] ^= 1
+    path.with_suffix(".bin").write_bytes(weights)
+    with pytest.raises(UserError, match=r"changed\.xml must be an OpenVINO file .*; it is damaged or foreign"):
+        open_deployable(path)
+
+
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_runtime_that_is_not_installed_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     extra = {"onnxruntime": "onnx", "openvino": "openvino"}[name]

@@ -267,7 +267,7 @@ def test_the_range_of_fp16_is_checked(crops: list[Tensor]) -> None:
     assert str(error.value).endswith("Take scheme bf16.")
     with torch.no_grad():
         network[1].weight.fill_(torch.nan)
-    with pytest.raises(UserError, match="1 reached inf, within a factor of 4 of it"):
+    with pytest.raises(UserError, match="must give finite numbers; 1 does not"):
         check_range(network, crops)
     with torch.no_grad():
         network[1].weight.fill_(1)
@@ -325,13 +325,53 @@ def test_touching_no_layer_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(0.5, "calibration crops must differ; all hold one value"), (float("nan"), "some hold NaN")]
+    ("colour", "said"),
+    [
+        ((0.5, 0.5, 0.5), "calibration crops must show something; each is of one colour"),
+        ((0.8, 0.5, 0.2), "each is of one colour"),
+        ((0.5, 0.5, float("nan")), "some hold NaN"),
+    ],
 )
-def test_calibration_that_says_nothing_is_refused(float_folder: Path, tmp_path: Path, value: float, said: str) -> None:
+def test_calibration_that_says_nothing_is_refused(
+    float_folder: Path, tmp_path: Path, colour: tuple[float, ...], said: str
+) -> None:
     with pytest.raises(UserError, match=said):
-        flat = [torch.full((1, 3, 64, 64), value)] * 3
+        flat = [share * torch.tensor(colour).view(1, 3, 1, 1).expand(1, 3, 64, 64) for share in (1.0, 0.5)]
         quantized(float_folder, Material(flat, flat), tmp_path / "out", scheme="int8")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scheme", ["fp16", "bf16"])
+def test_a_network_that_gives_no_numbers_is_refused(
+    float_folder: Path, crops: list[Tensor], tmp_path: Path, scheme: str
+) -> None:
+    artifact = load(float_folder)
+    next(artifact.network.parameters()).data.fill_(torch.nan)
+    with pytest.raises(UserError, match=r"must give finite numbers; .* does not"):
+        quantize(artifact, Material(crops, crops), QuantizeSettings(scheme=scheme), tmp_path / "out")
+
+
+@pytest.mark.parametrize(("sums", "in_float"), [("float", set()), ("int8", {"1"})])
+def test_a_linear_layer_is_reported(crops: list[Tensor], sums: str, in_float: set[str]) -> None:
+    class Linear(nn.Sequential):
+        def forward(self, blurred: Tensor) -> Tensor:
+            by_pixel = self[0](blurred).permute(0, 2, 3, 1)
+            restored: Tensor = self[2](self[1](by_pixel).permute(0, 3, 1, 2))
+            return restored
+
+    network = Linear(nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 8), nn.Conv2d(8, 3, 3, padding=1))
+    prepared = int8.prepare(network, int8.Plan(sums=sums))
+    int8.calibrate_(prepared, crops)
+    quantized, left = int8.census(int8.convert(prepared))
+    assert set(quantized) == {"0", "1", "2"} - in_float
+    assert left == dict.fromkeys(in_float, "the quantizer found no integer pattern for this linear")
+
+
+def test_crops_that_the_network_cannot_take_are_refused(crops: list[Tensor], tmp_path: Path) -> None:
+    artifact = Artifact.new("mimo-unet", {"width": 8, "num_blocks": 1}, seed=0)
+    odd = [crop[..., :62, :62] for crop in crops]
+    with pytest.raises(UserError, match=r"crops must be multiples of 4 for this network; got 62\."):
+        quantize(artifact, Material(odd, odd), QuantizeSettings(scheme="int8"), tmp_path / "out")
 
 
 def test_one_bad_crop_among_good_ones_is_refused(float_folder: Path, crops: list[Tensor], tmp_path: Path) -> None:

@@ -76,6 +76,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(cli: Cli, arguments: list[str], s
     assert "Traceback" not in done.stderr
 
 
+def test_an_export_leaves_what_is_there(cli: Cli, float_folder: Path, tmp_path: Path) -> None:
+    beside = tmp_path / f"{float_folder.name}.bin"
+    beside.write_text("precious")
+    done = cli("export", str(float_folder), "--to", "openvino", "--size", "64x64", "--out", str(tmp_path))
+    assert done.returncode == 2, done.stderr
+    assert f"{beside} must not be there yet; it is. Choose another --out, or add --overwrite." in done.stderr
+    assert beside.read_text() == "precious"
+
+
 def test_int8_in_memory_is_timed_in_batches(cli: Cli, int8_folder: Path) -> None:
     done = cli("measure", str(int8_folder), "--runtime", "eager", "--size", "64x64", "--batch", "2", "--json")
     assert done.returncode == 0, done.stderr
