@@ -5,6 +5,7 @@ width 8 took 8.6 GB and 0.24 s a picture of 64x64 with a limit of 4096 pixels a 
 """
 
 import contextlib
+import hashlib
 import importlib.util
 import json
 import os
@@ -62,7 +63,8 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     counts["float_convolutions"] -= moves.float
     counts["resizes_as_convolutions"] = sum(moves)
     beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(_program(lowered))
+    program = _program(lowered)
+    beside.write_bytes(program + _checksum(program))
     beside.replace(path)
     return note | {name: str(count) for name, count in counts.items()}
 
@@ -197,14 +199,16 @@ def _opened(path: Path) -> tuple[Any, dict[str, str], int]:
     return module, stated, pool
 
 
+def _checksum(program: bytes) -> bytes:
+    """What follows the program: ExecuTorch reads as far as its header says, and runs weights that changed."""
+    return _NOTE.encode() + hashlib.sha256(program).digest()
+
+
 def _is_whole(path: Path) -> bool:
-    """Whether the file has ExecuTorch's header and is as long as that says: ExecuTorch itself looks no further."""
-    with path.open("rb") as file:
-        head = file.read(40)
-    if len(head) < 40 or head[4:6] != b"ET" or head[8:12] != b"eh00":
-        return False
-    program, start, segments = (int.from_bytes(head[at : at + 8], "little") for at in (16, 24, 32))
-    return path.stat().st_size >= max(program, start + segments)
+    """Whether the file ends with the checksum of what comes before it."""
+    content = path.read_bytes()
+    length = len(content) - len(_checksum(b""))
+    return length > 0 and content[length:] == _checksum(content[:length])
 
 
 _pools = 1

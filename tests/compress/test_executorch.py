@@ -155,10 +155,17 @@ def other_text(path: Path, target: Path) -> None:
 
 
 def without_a_note(path: Path, target: Path) -> None:
-    target.write_bytes(path.read_bytes().replace(b"lightsharp", b"otherworks"))
+    program = path.read_bytes()[: -len(executorch._checksum(b""))].replace(b"lightsharp", b"otherworks")
+    target.write_bytes(program + executorch._checksum(program))
 
 
-@pytest.mark.parametrize("damage", [truncated, other_text, without_a_note])
+def a_changed_weight(path: Path, target: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    target.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncated, other_text, without_a_note, a_changed_weight])
 def test_a_damaged_or_foreign_file_is_refused(
     float_pte: Built, tmp_path: Path, damage: Callable[[Path, Path], None]
 ) -> None:
