@@ -105,7 +105,7 @@ class _Probe:
                 f"once; it fails with '{str(error).splitlines()[0]}'. Create tensors in forward with the input's dtype."
             ) from error
         apart = max(float((a - b).abs().max()) for a, b in zip(self._whole, again, strict=True))
-        if apart > 0:
+        if apart > _NOISE * max(float(output.abs().max()) for output in self._whole):
             raise UserError(
                 "the network must restore a picture the same way each time; two runs in eval mode differ by "
                 f"{apart:.1e}. Let its forward draw random numbers only while self.training."
