@@ -1,6 +1,7 @@
 """Restorers: whatever can be asked to restore, be it a network in memory or an opened file."""
 
 from collections.abc import Callable, Iterable
+from numbers import Integral
 from typing import Protocol
 
 import torch
@@ -50,9 +51,9 @@ def on_device(network: nn.Module, device: str | torch.device) -> nn.Module:
 def size_multiple_of(network: nn.Module) -> int:
     """What the network's input height and width must be multiples of; a network that states nothing takes any size."""
     multiple = getattr(network, "size_multiple", 1)
-    if not isinstance(multiple, int) or multiple < 1:
+    if not isinstance(multiple, Integral) or multiple < 1:
         raise UserError(f"the network's size_multiple must be a whole number from 1 on; got {multiple!r}. Change it.")
-    return multiple
+    return int(multiple)
 
 
 class NetworkRestorer:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch_pruning.dependency import Group
 
-from baseline.errors import UserError
+from baseline.errors import UserError, first_line, named_line
 from baseline.restorer import size_multiple_of
 
 Side = Literal["out", "in"]
@@ -84,7 +84,7 @@ class Channels:
         except Exception as error:
             raise UserError(
                 "the network must be one whose channels torch-pruning can follow; it fails with "
-                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason'}. "
+                f"{named_line(error)}. "
                 "Choose another method."
             ) from error
         self._names = {layer: name for name, layer in network.named_modules()}
@@ -224,7 +224,7 @@ def _run_once(network: nn.Module) -> None:
         raise
     except Exception as error:
         raise UserError(
-            f"the network must take a picture N,3,H,W; it fails with '{(str(error) or repr(error)).splitlines()[0]}'. "
+            f"the network must take a picture N,3,H,W; it fails with '{first_line(error)}'. "
             "Let its size_multiple say what height and width must be multiples of."
         ) from error
     if not all(isinstance(one, Tensor) for one in (outputs if isinstance(outputs, list | tuple) else [outputs])):

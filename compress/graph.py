@@ -10,8 +10,8 @@ from torch.fx import GraphModule, Node
 from baseline.restorer import Finest, check_size, size_multiple_of
 
 RELUS = (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
-_DEFAULTS = (None, None, None, [1, 1], "valid", [1, 1], 1)
-"""Of the arguments of a convolution."""
+_CONVOLUTION_DEFAULTS = (None, None, None, [1, 1], "valid", [1, 1], 1)
+"""Of its arguments, in order."""
 _LARGEST_SIDE = 16384
 _LARGEST_BATCH = 1024
 
@@ -41,7 +41,7 @@ def _state_paddings_(module: GraphModule) -> None:
     for node in module.graph.nodes:
         if node.target is not torch.ops.aten.conv2d.padding:
             continue
-        given: tuple[Any, ...] = (*node.args, *_DEFAULTS[len(node.args) :])
+        given: tuple[Any, ...] = (*node.args, *_CONVOLUTION_DEFAULTS[len(node.args) :])
         picture, weight, bias, stride, padding, dilation, groups = given
         reach = [d * (k - 1) for d, k in zip(dilation, weight.meta["val"].shape[2:], strict=True)]
         if padding == "valid" or not any(one % 2 for one in reach):

@@ -16,11 +16,9 @@ from compress.criteria import CRITERIA
 from compress.layer_latency import LayerLatency, liked_multiple
 from compress.pricing import PricedNetwork, macs_price, params_price
 from compress.sensitivity import Sensitivity, measure_sensitivity
-from compress.settings import PruneSettings
+from compress.settings import SENSITIVITY_CROPS, PruneSettings
 from compress.verify import GroupCheck, check_groups, check_runs, not_exact_together
 from compress.widths import ALLOCATIONS, Budget, ChannelBudget, Chosen, LayerBudget, Task
-
-_SENSITIVITY_CROPS = 12
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def sensitivity_of(
     network: nn.Module, surveyed: Surveyed, settings: PruneSettings, batches: Sequence[Batch]
 ) -> Sensitivity:
     """The network's sensitivity curves on the first of the training crops: each point is a pass over them."""
-    blurred, sharp = (torch.cat(parts)[:_SENSITIVITY_CROPS] for parts in zip(*batches, strict=True))
+    blurred, sharp = (torch.cat(parts)[:SENSITIVITY_CROPS] for parts in zip(*batches, strict=True))
     psnr_db, curves = measure_sensitivity(network, surveyed.channels, surveyed.ranked(), [Batch(blurred, sharp)])
     return Sensitivity(settings.criterion, len(blurred), settings.crop, psnr_db, curves, surveyed.protected)
 

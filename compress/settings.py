@@ -15,6 +15,8 @@ from compress.widths import ALLOCATIONS
 PRUNING_TARGETS = ("ratio", "params_cut", "macs_cut", "latency_cut", "latency_ms")
 """What pruning may be asked for: shares of channels, parameters, MACs, latency to remove, or milliseconds to reach."""
 
+SENSITIVITY_CROPS = 12
+"""On how many of the training crops at most the sensitivity curves are taken: each of their points is a pass."""
 
 Side = Annotated[int, Field(ge=16)]
 """Height or width of a picture in pixels."""
@@ -53,7 +55,9 @@ class PruneSettings(Settings):
     widths: str = Field(default="uniform", description="how the cut is shared out between the layers")
     multiple: int = Field(default=0, ge=0, description="widths are rounded to multiples of it; 0: by the device")
     floor: Share = Field(default=0.1, description="the least share that a layer keeps; not of uniform widths")
-    crops: int = Field(default=32, gt=0, description="training crops that are looked at; sensitivity: the first 12")
+    crops: int = Field(
+        default=32, gt=0, description=f"training crops that are looked at; sensitivity: the first {SENSITIVITY_CROPS}"
+    )
     crop: int = Field(default=96, ge=32, multiple_of=4)
     latency: LatencyPlace = LatencyPlace()
     seed: int = Field(default=0, ge=0, description="of the crops, and of criteria that draw lots")

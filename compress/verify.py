@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baseline.errors import UserError
+from baseline.errors import UserError, first_line
 from baseline.restorer import outputs_of
 from compress.channels import ChannelGroup, Channels, Removal, small_example
 
@@ -85,7 +85,7 @@ def check_runs(network: nn.Module, channels: Channels, removal: Removal, size: t
     except Exception as broken:
         raise UserError(
             f"the network must run the same layers at all sizes; without the planned channels it breaks at "
-            f"{size[0]}x{size[1]}: {_said(broken)}. Choose another method."
+            f"{size[0]}x{size[1]}: {first_line(broken)}. Choose another method."
         ) from broken
 
 
@@ -102,7 +102,7 @@ class _Probe:
         except RuntimeError as error:
             raise UserError(
                 "the network must run in double precision too, in which pruning is checked, and on several pictures at "
-                f"once; it fails with '{str(error).splitlines()[0]}'. Create tensors in forward with the input's dtype."
+                f"once; it fails with '{first_line(error)}'. Create tensors in forward with the input's dtype."
             ) from error
         apart = max(float((a - b).abs().max()) for a, b in zip(self._whole, again, strict=True))
         if apart > _NOISE * max(float(output.abs().max()) for output in self._whole):
@@ -141,7 +141,7 @@ class _Probe:
             with torch.random.fork_rng():
                 trained(self._pictures)
         except Exception as broken:  # noqa: BLE001  whatever a foreign network says when it breaks is the reason
-            return _said(broken)
+            return first_line(broken)
         return None
 
     @torch.no_grad()
@@ -239,8 +239,4 @@ def _why_broken(probe: _Probe, removal: Removal, broken: Exception) -> str:
     for name, layer in probe.layers().items():
         if name in cut and 1 < getattr(layer, "groups", 1) < getattr(layer, "in_channels", 1):
             return f"{name} is a convolution in {layer.groups} groups, which cannot lose these channels"
-    return f"the network breaks without its channels: {_said(broken)}"
-
-
-def _said(error: Exception) -> str:
-    return (str(error) or repr(error)).splitlines()[0]
+    return f"the network breaks without its channels: {first_line(broken)}"

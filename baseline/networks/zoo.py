@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from baseline.errors import UserError
+from baseline.errors import UserError, named_line
 from baseline.registry import Registry
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def factory_of(architecture: str) -> Callable[..., nn.Module]:
     except (Exception, SystemExit) as error:
         raise UserError(
             f"network '{architecture}' must be in a module that can be imported; {module_name} fails with "
-            f"{_said(error)}. Mend the module."
+            f"{named_line(error)}. Mend the module."
         ) from error
     if not callable(factory):
         raise UserError(f"network '{architecture}' must name a function or class; it is a {type(factory).__name__}.")
@@ -146,7 +146,7 @@ def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
     except (Exception, SystemExit) as error:
         raise UserError(
             f"network '{architecture}' must be made by its factory from {arguments or 'no arguments'}; it fails with "
-            f"{_said(error)}. Change the arguments, or the factory."
+            f"{named_line(error)}. Change the arguments, or the factory."
         ) from error
     if isinstance(made, type) or not callable(getattr(made, "named_parameters", None)):
         kind = f"the class {made.__name__}" if isinstance(made, type) else f"a {type(made).__name__}"
@@ -165,7 +165,3 @@ def _must_have_sizes(architecture: str, network: nn.Module) -> None:
             f"network '{architecture}' must know the sizes of its weights; {lazy[0]} does not. "
             "State the layer's input channels, or run it once in the factory."
         )
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason'}"

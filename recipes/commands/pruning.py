@@ -16,9 +16,10 @@ from recipes.targets import TARGETS
 _criterion_option = click.option(
     "--criterion", default="fisher", show_default=True, help="Which channels go first (lightsharp ls criteria)."
 )
-_CROPS = "Training crops that are looked at; sensitivity takes the first 12."
 _crops_options = (
-    click.option("--crops", type=int, default=32, show_default=True, help=_CROPS),
+    click.option(
+        "--crops", type=int, default=32, show_default=True, help="Training crops; sensitivity takes the first few."
+    ),
     click.option("--crop", type=int, default=96, show_default=True, help="Their side in pixels."),
     click.option("--seed", type=int, default=0, show_default=True),
 )
