@@ -100,6 +100,9 @@ class FitSettings(Settings):
     steps: int = Field(gt=0)
     batch: int = Field(default=8, gt=0)
     crop: int = Field(default=96, ge=16, multiple_of=4)
+    crop_set: int | None = Field(
+        default=None, gt=0, description="so many crops, repeated in ever another order; none: always new ones"
+    )
     phases: tuple[Phase, ...] = Field(default=(), description="progressive training; none: all steps are alike")
     augment: str = Field(default="dihedral", description="a set of augmentations: lightsharp ls augmentations")
     loss: LossSettings = LossSettings()

@@ -40,6 +40,7 @@ from compress.criteria import CRITERIA
 from compress.distill import distillation
 from compress.latency import LatencySettings, time_in_turn
 from compress.layer_latency import LayerLatency, liked_multiple
+from compress.lessons import Teacher
 from compress.machine import describe_machine
 from compress.pricing import PricedNetwork
 from compress.prune import Surveyed, apply_, plan, sensitivity_of, survey
@@ -111,7 +112,7 @@ class Bench:
         folder = self.work / name
         if not (folder / "model.json").is_file():
             artifact = self.pruned_once(name, settings)
-            loss = distillation(copy.deepcopy(self.teacher.network), training.loss, training.teacher_weight)
+            loss = distillation(Teacher(copy.deepcopy(self.teacher.network)), training)
             fit(artifact.network, self.data.training_crops(training.crop), loss, training, folder / "training")
             artifact.save(folder)
         return load(folder)

@@ -14,6 +14,8 @@ STUDENTS: Registry[Callable[[Plan], Plan]] = Registry("student")
 
 _NARROW = 0.85
 """The share of the teacher's width that removes about a quarter of its parameters."""
+_SLIM = 0.44
+"""The share that removes four fifths of them."""
 
 
 def student_plan(name: str, teacher: Plan, overrides: dict[str, Any]) -> Plan:
@@ -34,8 +36,19 @@ def depthwise_separable(teacher: Plan) -> Plan:
 @STUDENTS.register("mimo-unet-narrow")
 def narrow(teacher: Plan) -> Plan:
     """MIMO-UNet of 85% of the teacher's width and the same depth: plain convolutions, which INT8 speeds up most."""
+    return _plain(teacher, _NARROW)
+
+
+@STUDENTS.register("mimo-unet-slim")
+def slim(teacher: Plan) -> Plan:
+    """MIMO-UNet of 44% of the teacher's width and the same depth: a fifth of its parameters and MACs."""
+    return _plain(teacher, _SLIM)
+
+
+def _plain(teacher: Plan, share: float) -> Plan:
+    """MIMO-UNet of a share of the teacher's width."""
     arguments = _width_and_depth(teacher)
-    return "mimo-unet", arguments | {"width": round(_NARROW * arguments["width"])}
+    return "mimo-unet", arguments | {"width": round(share * arguments["width"])}
 
 
 def _width_and_depth(teacher: Plan) -> dict[str, Any]:

@@ -71,16 +71,27 @@ class StepSampler(Sampler[list[Draw]]):
         self._settings = settings
         self._first_step = first_step
         self._process = process
+        self._orders: dict[int, NDArray[np.int64]] = {}
 
     def __iter__(self) -> Iterator[list[Draw]]:
         for span in spans(self._settings):
             own = span.batch // self._settings.processes
             for step in range(max(span.first, self._first_step), span.end):
                 first = span.sample(step) + self._process * own
-                yield [Draw(sample, span.crop) for sample in range(first, first + own)]
+                yield [Draw(self._drawn(sample), span.crop) for sample in range(first, first + own)]
 
     def __len__(self) -> int:
         return self._settings.steps - self._first_step
+
+    def _drawn(self, sample: int) -> int:
+        """The sample itself or, of a fixed set, the one whose turn it is: each pass has an order of its own."""
+        count = self._settings.crop_set
+        if count is None:
+            return sample
+        turn, place = divmod(sample, count)
+        if turn not in self._orders:
+            self._orders = {turn: np.random.default_rng([self._settings.seed, turn, count]).permutation(count)}
+        return int(self._orders[turn][place])
 
 
 def unwrapped(loader: Iterable[Batch]) -> Iterator[Batch]:

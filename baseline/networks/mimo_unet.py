@@ -3,32 +3,11 @@
 Feature widths are C, 2C, 4C from the finest scale to the coarsest. There is no normalization anywhere.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ConvFactory = Callable[[int, int, int, int], nn.Module]
-"""(in_channels, out_channels, kernel_size, stride) -> a layer that keeps the size at stride 1, halves it at 2."""
-
-
-def plain_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module:
-    """An ordinary convolution with bias, zero-padded."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
-
-
-def separable_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module:
-    """A depthwise convolution, then a 1x1 one (MobileNets, arXiv 1704.04861); 1x1 and 3-channel inputs stay plain."""
-    if kernel_size == 1 or in_channels <= 3:
-        return plain_conv(in_channels, out_channels, kernel_size, stride)
-    depthwise = nn.Conv2d(
-        in_channels, in_channels, kernel_size, stride, padding=kernel_size // 2, groups=in_channels, bias=False
-    )
-    return nn.Sequential(depthwise, nn.Conv2d(in_channels, out_channels, 1))
-
-
-CONVOLUTIONS: dict[str, ConvFactory] = {"plain": plain_conv, "separable": separable_conv}
+from baseline.networks.convolutions import CONVOLUTIONS, ConvFactory
 
 
 def resize(x: Tensor, scale: float) -> Tensor:
@@ -116,6 +95,7 @@ class MIMOUNet(nn.Module):
     def __init__(self, width: int = 32, num_blocks: int = 8, conv: str = "plain", dropout: float = 0.0) -> None:
         super().__init__()
         make = CONVOLUTIONS[conv]
+        self.folded_arguments = {"conv": "plain"} if conv == "branched" else {}
         widths = (width, 2 * width, 4 * width)
 
         def block_stack(channels: int) -> nn.Sequential:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baseline.networks.mimo_unet import ConvFactory, MIMOUNet
+from baseline.networks.convolutions import ConvFactory
+from baseline.networks.mimo_unet import MIMOUNet
 
 _REDUCTION = 8
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 Width = Annotated[int, Field(ge=4)]
 WidthWithEighth = Annotated[int, Field(ge=4, multiple_of=4)]
 """A width whose double, the narrowest that channel attention sees, has an eighth."""
+WidthOfEights = Annotated[int, Field(ge=8, multiple_of=8)]
 Blocks = Annotated[int, Field(ge=1)]
-Conv = Literal["plain", "separable"]
+Conv = Literal["plain", "separable", "branched"]
 
 NETWORKS: Registry[Callable[..., nn.Module]] = Registry("network")
 
@@ -56,6 +57,14 @@ def unet(width: Width = 39, num_blocks: Blocks = 7) -> nn.Module:
     from baseline.networks.unet import UNet
 
     return UNet(width, num_blocks)
+
+
+@NETWORKS.register("edge")
+def edge(width: WidthOfEights = 16, num_blocks: Blocks = 2, conv: Conv = "branched") -> nn.Module:
+    """For INT8 on phones and CPUs: 3x3 convolutions, ReLU and pixel shuffles from half scale on, one scale out."""
+    from baseline.networks.edge import EdgeNet
+
+    return EdgeNet(width, num_blocks, conv)
 
 
 def factory_of(architecture: str) -> Callable[..., nn.Module]:

@@ -1,25 +1,46 @@
 """The distill stage: a new student, or what came before, learns from the root teacher."""
 
+from collections.abc import Mapping
+
+from torch import nn
+
 from baseline.artifact import Artifact, load
-from baseline.errors import UserError
+from baseline.data.loader import fixed_crops
 from compress.distill import distillation
+from compress.features import Adapted, matched_by_scale
 from compress.settings import DistillSettings
 from compress.students import student_plan
+from compress.warm_start import warm_start_
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import fit_and_save, parent_of
+from recipes.stages.wiring import fit_and_save, parent_of, teacher_folder, teacher_for
+
+_WARM_CROPS, _WARM_CROP = 16, 96
+"""How many training crops, of which side, say which of the teacher's channels matter."""
 
 
 def run(given: StageInput, settings: DistillSettings) -> StageOutcome:
     """Distil and save."""
-    if given.teacher is None:
-        raise UserError("distill must have a teacher; there is none. Name one under teacher:.")
-    teacher = load(given.teacher)
+    root = load(teacher_folder(given, "distill"))
     if settings.student is None:
         student = load(parent_of(given, "distill without a student's name"))
     else:
-        architecture, arguments = student_plan(
-            settings.student, (teacher.architecture, teacher.arguments), settings.arguments
-        )
-        student = Artifact.new(architecture, arguments, settings.seed)
-    loss = distillation(teacher.network, settings.loss, settings.teacher_weight)
-    return fit_and_save(student, loss, given, settings, "distill")
+        plan = student_plan(settings.student, (root.architecture, root.arguments), settings.arguments)
+        student = Artifact.new(*plan, settings.seed)
+    found = {}
+    if settings.warm_start:
+        crops = fixed_crops(given.data.training_crops(_WARM_CROP), _WARM_CROPS, _WARM_CROP, settings.seed)
+        found["warm_start"] = warm_start_(student.network, root.network, [crops]).as_json()
+    pairs = _features(student.network, root.network, settings)
+    adapted = Adapted(student.network, root.network, pairs) if pairs else None
+    teacher = teacher_for(given, "distill", settings, list(pairs.values()))
+    loss = distillation(teacher, settings, adapted, settings.features_weight)
+    outcome = fit_and_save(student, loss, given, settings, "distill", adapted)
+    outcome.details |= found | {"features": pairs} | teacher.report()
+    return outcome
+
+
+def _features(student: nn.Module, teacher: nn.Module, settings: DistillSettings) -> Mapping[str, str]:
+    """The layers whose features are compared, the student's -> the teacher's."""
+    if not settings.features_weight:
+        return {}
+    return matched_by_scale(student, teacher) if settings.features == "scales" else settings.features

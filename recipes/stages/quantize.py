@@ -1,19 +1,16 @@
 """The quantize stage: calibration crops come from the data's training part, never from val or test."""
 
-import copy
-
 import torch
 from torch import nn
 
 from baseline.artifact import load
 from baseline.data.loader import fixed_crops
 from baseline.data.pairs import DataSet
-from baseline.errors import UserError
 from compress.distill import distillation
 from compress.quantize import SCHEMES, Material, quantize
 from compress.settings import QuantizeSettings
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import fitted, parent_of, pictures_of, remember_
+from recipes.stages.wiring import fitted, parent_of, pictures_of, remember_, teacher_for
 
 
 def run(given: StageInput, settings: QuantizeSettings) -> StageOutcome:
@@ -22,12 +19,10 @@ def run(given: StageInput, settings: QuantizeSettings) -> StageOutcome:
     outcome = StageOutcome()
 
     def fit(network: nn.Module) -> None:
-        if given.teacher is None:
-            raise UserError("quantization-aware training must have a teacher; there is none. Name one under teacher:.")
         training = settings.training
-        teacher = copy.deepcopy(load(given.teacher).network)
-        loss = distillation(teacher, training.loss, training.teacher_weight)
-        report = fitted(network, loss, given, training)
+        teacher = teacher_for(given, "quantization-aware training", training)
+        report = fitted(network, distillation(teacher, training), given, training)
+        outcome.details.update(teacher.report())
         outcome.steps, outcome.minutes = report.steps, report.minutes
         outcome.pictures = pictures_of(training)
         outcome.details["curve"] = report.curve

@@ -95,12 +95,15 @@ STAGES.register("prune")(
         uses_data=True,
     )
 )
+TEACHING = tuple(f"compress/{name}.py" for name in ("distill", "lessons", "features"))
+"""The code of a training that has a teacher."""
+_WARMING = ("warm_start", "channels", "criteria", "gates")
 STAGES.register("distill")(
     Stage(
         "recipes.stages.distill",
         "train a student to give the teacher's outputs",
         DistillSettings,
-        ("baseline", "compress/distill.py", "compress/students.py"),
+        ("baseline", *TEACHING, *(f"compress/{name}.py" for name in _WARMING), "compress/students.py"),
         uses_data=True,
     )
 )
@@ -113,7 +116,7 @@ STAGES.register("quantize")(
         "recipes.stages.quantize",
         "compute with fewer bits",
         QuantizeSettings,
-        (*OPENING, "compress/mixed.py", "compress/aware.py", "compress/distill.py"),
+        (*OPENING, "compress/mixed.py", "compress/aware.py", *TEACHING),
         uses_data=True,
         depends_on_machine=True,
     )

@@ -1,20 +1,30 @@
 """What several stages do alike: find their input, fit and save, and note in the lineage what was done."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from baseline.artifact import Artifact, read_manifest
+from baseline.artifact import Artifact, load, read_manifest
+from baseline.checksum import file_sha256
+from baseline.data.loader import fixed_crops
+from baseline.data.pairs import DataSet
 from baseline.distributed import process_number
 from baseline.errors import UserError
 from baseline.evaluate import mean_psnr
+from baseline.folding import MOST_APART, folded, has_branches, largest_difference
 from baseline.losses import Loss
 from baseline.phases import spans
 from baseline.restorer import NetworkRestorer
 from baseline.settings import FitSettings, Settings
 from baseline.trainer import FitReport, fit
+from compress.cost import parameters
+from compress.lessons import LessonCache, Teacher
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.store import library_versions
+from recipes.store import key_of, library_versions
+
+_FOLDING_CROP = 96
 
 
 def parent_of(given: StageInput, stage_name: str) -> Path:
@@ -39,26 +49,47 @@ def remember_(artifact: Artifact, stage_name: str, settings: Settings, given: St
 
 
 def fit_and_save(
-    artifact: Artifact, loss: Loss, given: StageInput, settings: FitSettings, stage_name: str
+    artifact: Artifact,
+    loss: Loss,
+    given: StageInput,
+    settings: FitSettings,
+    stage_name: str,
+    trained: nn.Module | None = None,
 ) -> StageOutcome:
     """Fit an artifact's network on the data's training crops, watched on its validation pairs, and save it.
 
-    Where the weights that are kept are not the last, those are saved in `last`.
+    `trained` is the module that is fitted where it is more than the network, which is a part of it. Where the weights
+    that are kept are not the last, those are saved in `last`.
     """
-    report = fitted(artifact.network, loss, given, settings)
+    trained = trained or artifact.network
+    report = fitted(trained, loss, given, settings)
     remember_(artifact, stage_name, settings, given)
-    if process_number() == 0:
-        artifact.save(given.output)
-        if report.last is not None:
-            artifact.network.load_state_dict(report.last)
-            artifact.save(given.output / "last")
     found = {
         "curve": report.curve,
         "kept_step": report.kept_step,
         "peak_memory_mb": round(report.peak_memory_mb),
         "data_notes": list(given.data.notes),
     }
+    if process_number() == 0:
+        found |= _save_folded(artifact, given.output, given.data)
+        if report.last is not None:
+            trained.load_state_dict(report.last)
+            _save_folded(artifact, given.output / "last", given.data)
     return StageOutcome(report.steps, report.minutes, pictures_of(settings), details=found)
+
+
+def _save_folded(artifact: Artifact, folder: Path, data: DataSet) -> dict[str, Any]:
+    """Save an artifact, its branches folded; returns what there is to say of that."""
+    if not has_branches(artifact.network):
+        artifact.save(folder)
+        return {}
+    plain = folded(artifact)
+    crops = fixed_crops(data.training_crops(_FOLDING_CROP), 4, _FOLDING_CROP, seed=0)
+    apart = largest_difference(artifact.network.eval(), plain.network, crops.blurred)
+    if apart > MOST_APART:
+        raise RuntimeError(f"the folded network is {apart:g} off the one that was trained")
+    plain.save(folder)
+    return {"folded": {"largest_difference": apart, "training_params": parameters(artifact.network)}}
 
 
 def fitted(network: nn.Module, loss: Loss, given: StageInput, settings: FitSettings) -> FitReport:
@@ -73,6 +104,23 @@ def fitted(network: nn.Module, loss: Loss, given: StageInput, settings: FitSetti
         validate=None if val is None else lambda network: mean_psnr(NetworkRestorer(network.eval()), val),
         tracking=given.output / "tracking",
     )
+
+
+def teacher_for(given: StageInput, stage_name: str, settings: FitSettings, layers: Sequence[str] = ()) -> Teacher:
+    """The root teacher, asked for outputs and these features; from a cache where crops repeat and there is a store."""
+    folder = teacher_folder(given, stage_name)
+    cache = None
+    if settings.crop_set is not None and given.store is not None:
+        asked = {"teacher": file_sha256(folder / "model.json"), "layers": list(layers)}
+        cache = LessonCache(given.store.folder / "lessons" / key_of(asked))
+    return Teacher(load(folder).network, layers, cache)
+
+
+def teacher_folder(given: StageInput, stage_name: str) -> Path:
+    """Where the root teacher is; a UserError if there is none."""
+    if given.teacher is None:
+        raise UserError(f"{stage_name} must have a teacher; there is none. Name one under teacher:.")
+    return given.teacher
 
 
 def pictures_of(settings: FitSettings) -> int:

@@ -1,0 +1,56 @@
+"""Branches that were there to be trained become the plain convolutions that are deployed."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from baseline.artifact import Artifact
+from baseline.errors import UserError
+from baseline.networks.convolutions import BranchedConv
+from baseline.networks.zoo import build
+from baseline.restorer import outputs_of
+
+MOST_APART = 1e-5
+"""The largest difference of outputs in 0..1 between a network with branches and the folded one."""
+
+
+def has_branches(network: nn.Module) -> bool:
+    """Whether there is anything to fold."""
+    return any(isinstance(layer, BranchedConv) for layer in network.modules())
+
+
+def folded(artifact: Artifact) -> Artifact:
+    """The same network built plainly: with the arguments that it states under `folded_arguments`, and their layers."""
+    arguments = artifact.arguments | _folded_arguments(artifact.network)
+    plain = build(artifact.architecture, arguments)
+    plain.load_state_dict(_plain_state(artifact.network))
+    return replace(artifact, network=plain.train(artifact.network.training), arguments=arguments)
+
+
+def _folded_arguments(network: nn.Module) -> dict[str, Any]:
+    """What a network says builds it without branches."""
+    stated = getattr(network, "folded_arguments", None)
+    if not isinstance(stated, dict):
+        raise UserError(
+            "a network with branches must state folded_arguments, those that build it without them; it does not. "
+            'Add, say, self.folded_arguments = {"conv": "plain"}.'
+        )
+    return stated
+
+
+def _plain_state(network: nn.Module) -> dict[str, Tensor]:
+    state = network.state_dict()
+    for name, layer in network.named_modules():
+        if isinstance(layer, BranchedConv):
+            state = {key: value for key, value in state.items() if not key.startswith(f"{name}.")}
+            state |= {f"{name}.{key}": value for key, value in layer.folded().state_dict().items()}
+    return state
+
+
+def largest_difference(one: nn.Module, other: nn.Module, blurred: Tensor) -> float:
+    """The largest absolute difference of any output of two networks on N,3,H,W."""
+    with torch.inference_mode():
+        pairs = zip(outputs_of(one, blurred), outputs_of(other, blurred), strict=True)
+        return max(float((a - b).abs().max()) for a, b in pairs)

@@ -1,0 +1,148 @@
+"""What a teacher says of crops: computed without gradients, or read from a cache on disk where that is faster."""
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from baseline.progress import console
+from baseline.restorer import on_device, outputs_of
+from compress.features import tapped
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The teacher's outputs from the coarsest scale to the finest, and the features of the layers asked for."""
+
+    outputs: list[Tensor]
+    features: list[Tensor]
+
+
+class LessonCache:
+    """Lessons of single crops on disk, in half precision, each under the checksum of its crop.
+
+    `folder` belongs to one teacher and one choice of layers. Reading is timed against computing once both are known:
+    where it is no faster, the cache is not read any more.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.read = self.computed = 0
+        self.read_seconds = self.computed_seconds = 0.0
+        self.slower = False
+
+    def find(self, crop: Tensor) -> list[Tensor] | None:
+        """The tensors kept for a crop, 3,H,W; None if there are none, or if their file is damaged."""
+        if self.slower:
+            return None
+        started = time.perf_counter()
+        path = self._path(crop)
+        if not path.is_file():
+            return None
+        try:
+            kept = load_file(path)
+        except SafetensorError:
+            return None
+        tensors = [kept[str(number)].float() for number in range(len(kept))]
+        self.read += 1
+        self.read_seconds += time.perf_counter() - started
+        return tensors
+
+    def keep(self, crops: Tensor, tensors: Sequence[Tensor], seconds: float) -> None:
+        """Keep what took so long to compute for N,3,H,W, a file a crop, which appears whole or not at all."""
+        self.computed += len(crops)
+        self.computed_seconds += seconds
+        if self.slower:
+            return
+        for number, crop in enumerate(crops):
+            path = self._path(crop)
+            beside = path.with_suffix(f".{os.getpid()}")
+            save_file({str(i): t[number].half().contiguous().cpu() for i, t in enumerate(tensors)}, beside)
+            beside.replace(path)
+
+    def judge(self) -> None:
+        """Stop reading if so far it took longer than computing."""
+        if self.read and self.computed and not self.slower:
+            self.slower = self.read_ms > self.computed_ms
+
+    @property
+    def read_ms(self) -> float:
+        """Milliseconds to read a crop's lesson."""
+        return 1000 * self.read_seconds / max(1, self.read)
+
+    @property
+    def computed_ms(self) -> float:
+        """Milliseconds to compute it."""
+        return 1000 * self.computed_seconds / max(1, self.computed)
+
+    def __str__(self) -> str:
+        """How often a crop's lesson was there, and what that was worth."""
+        asked = self.read + self.computed
+        said = f"the teacher's lessons: {self.read} of {asked} crops ({self.read / max(1, asked):.0%}) from the cache"
+        if self.read:
+            said += f", {self.read_ms:.1f} ms each"
+        if self.computed:
+            said += f"; computed in {self.computed_ms:.1f} ms each"
+        return f"{said}; the cache was slower, and left" if self.slower else said
+
+    def _path(self, crop: Tensor) -> Path:
+        content = crop.detach().cpu().contiguous().numpy().tobytes()
+        return self.folder / f"{hashlib.blake2b(content, digest_size=16).hexdigest()}.safetensors"
+
+
+class Teacher:
+    """A trained network that is asked what it makes of crops. It is never trained, and computes in FP16 on a GPU."""
+
+    def __init__(self, network: nn.Module, layers: Sequence[str] = (), cache: LessonCache | None = None) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.layers = list(layers)
+        self.cache = cache
+
+    def __call__(self, blurred: Tensor) -> Lesson:
+        """The lesson on N,3,H,W."""
+        if self.cache is None:
+            return self._lesson(self._computed(blurred))
+        found = [self.cache.find(crop) for crop in blurred]
+        missing = [number for number, tensors in enumerate(found) if tensors is None]
+        if missing:
+            asked = blurred[missing]
+            started = time.perf_counter()
+            computed = self._computed(asked)
+            self.cache.keep(asked, computed, time.perf_counter() - started)
+            for place, number in enumerate(missing):
+                found[number] = [tensor[place] for tensor in computed]
+        self.cache.judge()
+        whole = [tensors for tensors in found if tensors is not None]
+        return self._lesson([torch.stack(parts).to(blurred.device) for parts in zip(*whole, strict=True)])
+
+    def report(self) -> dict[str, Any]:
+        """What is kept of the cache for the record; it is also said to whoever watches."""
+        if self.cache is None:
+            return {}
+        console.print(str(self.cache), highlight=False, markup=False)
+        return {"lessons": str(self.cache)}
+
+    def _computed(self, blurred: Tensor) -> list[Tensor]:
+        """Outputs and then features, in FP32."""
+        on_device(self.network, blurred.device)
+        half = blurred.device.type == "cuda"
+        with (
+            torch.no_grad(),
+            torch.autocast(blurred.device.type, torch.float16, enabled=half),
+            tapped(self.network, self.layers) as kept,
+        ):
+            outputs = outputs_of(self.network, blurred.contiguous(memory_format=torch.channels_last))
+        return [tensor.float() for tensor in (*outputs, *(kept[name] for name in self.layers))]
+
+    def _lesson(self, tensors: list[Tensor]) -> Lesson:
+        count = len(tensors) - len(self.layers)
+        return Lesson(tensors[:count], tensors[count:])
