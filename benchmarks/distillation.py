@@ -1,7 +1,7 @@
 """What distillation is worth: students from scratch, with the teacher's outputs, the full loss, and a warm start.
 
-Equal steps, crops, seeds and learning rates to choose from; the rate of each is chosen on val with seed 0. Trainings go
-on where they were killed, and any number of processes may share the work:
+Equal steps, crops, seeds and learning rate: that which is best on val for the student from scratch, with seed 0.
+Trainings go on where they were killed, and any number of processes may share the work:
     python benchmarks/distillation.py train [--work runs/distillation] [--steps 2000]
     python benchmarks/distillation.py table [--out benchmarks/results/distillation.json]    also the curves, as .svg
     python benchmarks/distillation.py step [--out benchmarks/results/distillation_step.json]     what a step costs
@@ -31,7 +31,7 @@ from recipes.schema import parse_steps
 from recipes.stages.stage import STAGES, StageInput
 
 RATES = {"mimo-unet-slim": (8e-4, 2e-3), "mimo-unet-ds": (1.5e-3, 4e-3)}
-"""The students and the learning rates to choose from."""
+"""The students and the learning rates to choose from, which are tried from scratch."""
 METHODS: dict[str, dict[str, Any]] = {
     "scratch": {},
     "outputs": {"features_weight": 0.0},
@@ -90,23 +90,24 @@ def train(work: Path, steps: int, seeds: int, only: str) -> None:
         left = [job for job in jobs(work, steps, seeds) if only in job.folder(work).name and not result_of(job, work)]
         if not left:
             return
-        if not any([done(job, data, work) for job in left]):
+        if sum(done(job, data, work) for job in left) == 0:
             time.sleep(20)
 
 
 def jobs(work: Path, steps: int, seeds: int) -> Iterator[Job]:
-    """All that can be done now: with seed 0 at every rate, with others at the one that was best."""
+    """All that can be done now: from scratch with seed 0 at every rate, the others at the one that was best."""
+    for student, rates in RATES.items():
+        yield from (Job(student, "scratch", rate, 0, steps) for rate in rates)
     for seed in range(seeds):
-        for student, rates in RATES.items():
-            for method in METHODS:
-                lr = best_rate(student, method, steps, work)
-                for rate in rates if seed == 0 else ([] if lr is None else [lr]):
-                    yield Job(student, method, rate, seed, steps)
+        for student in RATES:
+            lr = best_rate(student, steps, work)
+            if lr is not None:
+                yield from (Job(student, method, lr, seed, steps) for method in METHODS)
 
 
-def best_rate(student: str, method: str, steps: int, work: Path) -> float | None:
-    """The rate whose last validation is best with seed 0, once all are done."""
-    found = {rate: result_of(Job(student, method, rate, 0, steps), work) for rate in RATES[student]}
+def best_rate(student: str, steps: int, work: Path) -> float | None:
+    """The rate whose last validation is best from scratch with seed 0, once all are done."""
+    found = {rate: result_of(Job(student, "scratch", rate, 0, steps), work) for rate in RATES[student]}
     if not all(found.values()):
         return None
     return max(found, key=lambda rate: found[rate]["val"][-1]["val_psnr_db"])

@@ -71,11 +71,22 @@ def matched_by_scale(student: nn.Module, teacher: nn.Module) -> dict[str, str]:
 
 
 def _last_of_scales(network: nn.Module) -> dict[int, str]:
+    """Scale -> the layer that finishes last at it, not counting parts of a layer that leaves the scale or is an output.
+
+    So a convolution whose channels are then laid out as pixels is no feature of the scale at which it works.
+    """
+    shapes = shapes_of(network)
     last: dict[int, str] = {}
-    for name, (channels, scale) in shapes_of(network).items():
-        if channels > _IMAGE_CHANNELS:
+    for name, (_, scale) in shapes.items():
+        places = [shapes[whole] for whole in (name, *_ancestors(name)) if whole in shapes]
+        if all(channels > _IMAGE_CHANNELS and its == scale for channels, its in places):
             last[scale] = name
     return last
+
+
+def _ancestors(name: str) -> Iterator[str]:
+    while name := name.rpartition(".")[0]:
+        yield name
 
 
 class Adapted(nn.Module):

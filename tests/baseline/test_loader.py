@@ -38,6 +38,17 @@ def test_samples_depend_on_their_number_alone(workers: int, first_step: int) -> 
             assert torch.equal(batch.sharp[place], expected[Draw(2 * step + place, 32)].sharp)
 
 
+def test_a_fixed_set_of_crops_comes_back_in_another_order_and_after_a_restart() -> None:
+    draws = [draw.sample for step in StepSampler(settings(steps=6, crop_set=4)) for draw in step]
+    turns = [draws[:4], draws[4:8], draws[8:]]
+    assert all(sorted(turn) == [0, 1, 2, 3] for turn in turns)
+    assert len({tuple(turn) for turn in turns}) > 1
+    restarted = [draw.sample for step in StepSampler(settings(steps=6, crop_set=4), first_step=3) for draw in step]
+    assert restarted == draws[6:]
+    other = [draw.sample for step in StepSampler(settings(steps=6, crop_set=4, seed=1)) for draw in step]
+    assert other != draws
+
+
 def test_samples_differ_and_follow_the_seed() -> None:
     source = photos().training_crops(96)
     first, other = CropSamples(source, settings()), CropSamples(source, settings(seed=1))

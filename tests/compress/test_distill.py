@@ -10,6 +10,9 @@ from baseline.networks.zoo import build
 from baseline.settings import LossSettings
 from compress.cost import parameters
 from compress.distill import distillation
+from compress.features import Adapted
+from compress.lessons import Teacher
+from compress.settings import DistillSettings, TaughtSettings
 from compress.students import STUDENTS, student_plan
 
 
@@ -29,9 +32,9 @@ class Adds(nn.Module):
 def test_a_student_equal_to_its_teacher_has_nothing_to_learn_from_it(tiny: Callable[..., nn.Module]) -> None:
     image = torch.rand(1, 3, 16, 16)
     batch = Batch(image, torch.rand(1, 3, 16, 16))
-    terms = distillation(tiny(), LossSettings(), 1.0)(tiny()(image), batch)
+    terms = distillation(Teacher(tiny()), TaughtSettings(steps=1))(tiny()(image), batch)
     assert set(terms) == {"l1", "frequency", "teacher_l1", "teacher_frequency"}
-    assert terms["teacher_l1"].item() == terms["teacher_frequency"].item() == 0
+    assert max(terms["teacher_l1"].item(), terms["teacher_frequency"].item()) == pytest.approx(0, abs=1e-6)
     assert terms["l1"].item() == supervised(LossSettings())(tiny()(image), batch)["l1"].item() > 0
 
 
@@ -42,7 +45,7 @@ def test_terms_are_the_weighted_distance_at_every_scale_of_the_student(
     image = torch.full((2, 3, 16, 16), 0.25)
     batch = Batch(image, torch.zeros_like(image))
     outputs = Adds(0.5, student_scales)(image)
-    loss = distillation(Adds(0.1, teacher_scales), LossSettings(), teacher_weight=2.0)
+    loss = distillation(Teacher(Adds(0.1, teacher_scales)), TaughtSettings(steps=1, teacher_weight=2.0))
     terms = loss([outputs] if isinstance(outputs, Tensor) else outputs, batch)
     assert terms["l1"].item() == pytest.approx(student_scales * 0.75)
     assert terms["teacher_l1"].item() == pytest.approx(2 * student_scales * 0.4)
@@ -53,11 +56,59 @@ def test_terms_are_the_weighted_distance_at_every_scale_of_the_student(
 def test_the_teacher_is_not_taught(tiny: Callable[..., nn.Module]) -> None:
     teacher, student = tiny(), tiny(seed=1)
     image = torch.rand(1, 3, 16, 16)
-    terms = distillation(teacher.train(), LossSettings(), 1.0)(student(image), Batch(image, image))
+    terms = distillation(Teacher(teacher.train()), TaughtSettings(steps=1))(student(image), Batch(image, image))
     sum(terms.values()).backward()
     assert not teacher.training
     assert all(p.grad is None for p in teacher.parameters())
     assert student.head.weight.grad is not None
+
+
+def test_every_target_has_its_weight_and_the_teacher_may_have_terms_of_its_own() -> None:
+    image = torch.full((2, 3, 16, 16), 0.25)
+    batch = Batch(image, torch.zeros_like(image))
+    settings = TaughtSettings(
+        steps=1, sharp_weight=3.0, teacher_weight=2.0, loss={"frequency": 0}, teacher_loss={"l1": 5}
+    )
+    terms = distillation(Teacher(Adds(0.1, 1)), settings)([image + 0.5], batch)
+    assert set(terms) == {"l1", "teacher_l1", "teacher_frequency"}
+    assert terms["l1"].item() == pytest.approx(3 * 0.75)
+    assert terms["teacher_l1"].item() == pytest.approx(2 * 5 * 0.4)
+    alone = distillation(Teacher(Adds(0.1, 1)), TaughtSettings(steps=1, sharp_weight=0))([image + 0.5], batch)
+    assert set(alone) == {"teacher_l1", "teacher_frequency"}
+
+
+def test_features_are_compared_relative_to_the_teachers(tiny: Callable[..., nn.Module]) -> None:
+    teacher, student = tiny(), tiny()
+    adapted = Adapted(student, teacher, {"head": "head", "decoder.0": "decoder.0"}).train()
+    settings = DistillSettings(steps=1, features_weight=0.5)
+    loss = distillation(Teacher(teacher, ["head", "decoder.0"]), settings, adapted, settings.features_weight)
+    image = torch.rand(1, 3, 16, 16)
+    for adapter in adapted.adapters:
+        nn.init.dirac_(adapter.weight)
+        nn.init.zeros_(adapter.bias)
+    batch = Batch(image, image)
+    assert loss(adapted(image), batch)["teacher_features"].item() == pytest.approx(0, abs=1e-6)
+    nn.init.zeros_(adapted.adapters[0].weight)
+    # One of two layers says nothing at all: its distance is all there is, 1, and the mean a half.
+    assert loss(adapted(image), batch)["teacher_features"].item() == pytest.approx(0.5 / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"teacher_weight": 0}, "the teacher must have a weight above 0; without it, the stage is train"),
+        ({"warm_start": True}, "warm_start goes with a student's name"),
+        ({"features": {"a": "b"}}, "features go with a features_weight above 0"),
+        ({"features": {}, "features_weight": 0.1}, "must be scales, or name at least one student's layer"),
+    ],
+)
+def test_settings_that_say_nothing_are_refused(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        DistillSettings(steps=1, **settings)
+
+
+def test_features_alone_can_be_taught() -> None:
+    assert DistillSettings(steps=1, teacher_weight=0, features_weight=0.1).taught_weight == 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from compress.lessons import LessonCache, Teacher
+
+Tiny = Callable[..., nn.Module]
+
+
+class Counts(nn.Module):
+    """A network that counts the crops that it was asked about."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.crops = 0
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        self.crops += len(image)
+        outputs: list[torch.Tensor] = self.network(image)
+        return outputs
+
+
+def test_a_lesson_is_outputs_and_features_without_gradients(tiny: Tiny) -> None:
+    network, image = tiny().train(), torch.rand(2, 3, 16, 16)
+    lesson = Teacher(network, ["decoder.1"])(image)
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    for given, expected in zip(lesson.outputs, network(image), strict=True):
+        torch.testing.assert_close(given, expected)
+        assert not given.requires_grad
+    assert [f.shape for f in lesson.features] == [(2, 16, 8, 8)]
+
+
+def test_a_crop_is_computed_once_and_then_read_whatever_batch_it_is_in(tiny: Tiny, tmp_path: Path) -> None:
+    counts, crops = Counts(tiny()), torch.rand(4, 3, 16, 16)
+    expected = Teacher(tiny(), ["decoder.1"])(crops)
+    teacher = Teacher(counts, ["network.decoder.1"], LessonCache(tmp_path))
+    teacher(crops[:2])
+    assert counts.crops == 2
+    for given in (teacher(crops[[1, 2]]), teacher(crops[[1, 2]])):
+        assert counts.crops == 3
+        for own, other in zip(given.outputs + given.features, expected.outputs + expected.features, strict=True):
+            torch.testing.assert_close(own, other[[1, 2]], atol=2e-3, rtol=1e-3)
+    assert str(teacher.cache).startswith("the teacher's lessons: 3 of 6 crops (50%) from the cache, ")
+
+
+def test_a_damaged_lesson_is_computed_again(tiny: Tiny, tmp_path: Path) -> None:
+    counts, crop = Counts(tiny()), torch.rand(1, 3, 16, 16)
+    teacher = Teacher(counts, [], LessonCache(tmp_path))
+    teacher(crop)
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(kept.read_bytes()[:100])
+    teacher(crop)
+    teacher(crop)
+    assert counts.crops == 2
+
+
+def test_a_cache_that_is_slower_than_computing_is_left_and_said_to_be(tmp_path: Path) -> None:
+    cache = LessonCache(tmp_path)
+    crops = torch.rand(2, 3, 16, 16)
+    cache.keep(crops, [crops], seconds=1.0)
+    assert cache.find(crops[0]) is not None
+    cache.judge()
+    assert not cache.slower
+    cache.read_seconds = 0.75  # for one crop; computing takes half a second
+    cache.judge()
+    assert cache.slower
+    assert cache.find(crops[0]) is None
+    assert str(cache) == (
+        "the teacher's lessons: 1 of 3 crops (33%) from the cache, 750.0 ms each; computed in 500.0 ms each; "
+        "the cache was slower, and left"
+    )
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_only_a_cache_is_reported(cached: bool, tiny: Tiny, tmp_path: Path) -> None:
+    teacher = Teacher(tiny(), [], LessonCache(tmp_path) if cached else None)
+    teacher(torch.rand(1, 3, 16, 16))
+    assert ("lessons" in teacher.report()) is cached
