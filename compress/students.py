@@ -1,4 +1,4 @@
-"""Students by name: which network a teacher teaches. Listing them does not import torch."""
+"""Students by name: which network a teacher teaches, and for what. Listing them does not import torch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ Plan = tuple[str, dict[str, Any]]
 """An architecture and its arguments."""
 
 STUDENTS: Registry[Callable[[Plan], Plan]] = Registry("student")
-"""Each takes the teacher's architecture and arguments and gives the student's."""
+"""Each takes the teacher's architecture and arguments and gives the student's; its first line says what it is for."""
 
 _NARROW = 0.85
 """The share of the teacher's width that removes about a quarter of its parameters."""
@@ -27,33 +27,61 @@ def student_plan(name: str, teacher: Plan, overrides: dict[str, Any]) -> Plan:
     return architecture, arguments | overrides
 
 
-@STUDENTS.register("mimo-unet-ds")
-def depthwise_separable(teacher: Plan) -> Plan:
-    """MIMO-UNet of the teacher's width and depth, its 3x3 convolutions depthwise-separable: few parameters."""
-    return "mimo-unet", _width_and_depth(teacher) | {"conv": "separable"}
-
-
 @STUDENTS.register("mimo-unet-narrow")
 def narrow(teacher: Plan) -> Plan:
-    """MIMO-UNet of 85% of the teacher's width and the same depth: plain convolutions, which INT8 speeds up most."""
-    return _plain(teacher, _NARROW)
+    """Hardly any loss: MIMO-UNet of 85% of the teacher's width, a quarter fewer parameters."""
+    return _mimo_unet(teacher, _NARROW)
 
 
 @STUDENTS.register("mimo-unet-slim")
 def slim(teacher: Plan) -> Plan:
-    """MIMO-UNet of 44% of the teacher's width and the same depth: a fifth of its parameters and MACs."""
-    return _plain(teacher, _SLIM)
+    """Small all round: MIMO-UNet of 44% of the teacher's width, a fifth of its parameters and MACs."""
+    return _mimo_unet(teacher, _SLIM)
 
 
-def _plain(teacher: Plan, share: float) -> Plan:
-    """MIMO-UNet of a share of the teacher's width."""
-    arguments = _width_and_depth(teacher)
-    return "mimo-unet", arguments | {"width": round(share * arguments["width"])}
+@STUDENTS.register("mimo-unet-shallow")
+def shallow(teacher: Plan) -> Plan:
+    """Low latency on wide machines: MIMO-UNet of the teacher's width and half its blocks."""
+    return _mimo_unet(teacher, depth=0.5)
 
 
-def _width_and_depth(teacher: Plan) -> dict[str, Any]:
-    """The teacher's width and depth before any pruning; of a network that has none, those of the standard MIMO-UNet."""
+@STUDENTS.register("mimo-unet-branched")
+def branched(teacher: Plan) -> Plan:
+    """As mimo-unet-slim, each 3x3 convolution trained as the sum of branches, and folded to one when it is done."""
+    return _mimo_unet(teacher, _SLIM, conv="branched")
+
+
+@STUDENTS.register("mimo-unet-ds")
+def depthwise_separable(teacher: Plan) -> Plan:
+    """Few parameters at the teacher's width and depth: 3x3 convolutions depthwise-separable; INT8 gains little."""
+    return _mimo_unet(teacher, conv="separable")
+
+
+@STUDENTS.register("mimo-unet-ds-shallow")
+def depthwise_separable_and_shallow(teacher: Plan) -> Plan:
+    """As mimo-unet-ds with half the blocks: for a low latency in float."""
+    return _mimo_unet(teacher, depth=0.5, conv="separable")
+
+
+@STUDENTS.register("mimo-unet-ds-slim")
+def depthwise_separable_and_slim(teacher: Plan) -> Plan:
+    """As mimo-unet-ds of 44% of the width: for the smallest files."""
+    return _mimo_unet(teacher, _SLIM, conv="separable")
+
+
+@STUDENTS.register("edge")
+def edge(_teacher: Plan) -> Plan:
+    """For INT8 on phones and CPUs: nothing that integers cannot do, branches folded after training; not MIMO-UNet."""
+    return "edge", {}
+
+
+def _mimo_unet(teacher: Plan, width: float = 1.0, depth: float = 1.0, conv: str = "plain") -> Plan:
+    """MIMO-UNet of shares of the teacher's width and blocks, before any pruning.
+
+    Of a teacher that states no width or blocks, those of the standard MIMO-UNet are shared.
+    """
     architecture, arguments = teacher
-    sized_like = architecture if architecture in NETWORKS else "mimo-unet"
-    defaults = default_arguments(sized_like)
-    return {key: arguments.get(key, defaults[key]) for key in ("width", "num_blocks")}
+    defaults = default_arguments(architecture if architecture in NETWORKS else "mimo-unet")
+    sized = {key: arguments.get(key, defaults[key]) for key in ("width", "num_blocks")}
+    blocks = max(1, round(depth * sized["num_blocks"]))
+    return "mimo-unet", {"width": round(width * sized["width"]), "num_blocks": blocks, "conv": conv}

@@ -10,19 +10,47 @@ from rich.text import Text
 
 from baseline.errors import UserError
 from recipes.listing import describe
-from recipes.options import override_option
+from recipes.options import json_option, override_option
+from recipes.plain_table import plain_table
 from recipes.schema import read_recipe, recipe_json_schema, recipe_path, recipe_text
+from reports.table import DASH
 
 
 @click.command()
 @click.argument("what", default="recipes")
-def ls(what: str) -> None:
+@click.option("--no-measure", is_flag=True, help="Of students: do not time what was not timed here before.")
+@json_option
+def ls(what: str, no_measure: bool, as_json: bool) -> None:
     """List WHAT: recipes (default), networks, students, datasets, criteria, schemes, runtimes,
-    stages, presets or augmentations."""
+    stages, presets or augmentations. Students come with their cost and, once it was taken, their latency here."""
+    if what == "students":
+        _list_students(not no_measure, as_json)
+        return
+    if as_json:
+        click.echo(json.dumps(describe(what), indent=1))
+        return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, about in describe(what).items():
         table.add_row(Text(name, style="bold"), Text(about))
     Console().print(table)
+
+
+def _list_students(timed: bool, as_json: bool) -> None:
+    from recipes import students
+
+    table = students.student_table(timed)
+    if as_json:
+        click.echo(json.dumps(students.as_json(table), indent=1))
+        return
+    shown = plain_table("student", "params", "GMACs", *(f"{precision} ms" for precision in students.PRECISIONS))
+    shown.add_column("what for", overflow="fold")
+    for row in (table.teacher, *table.students):
+        against = (f"{row.params / 1e6:.3f} M", f"{row.macs / 1e9:.2f}")
+        latencies = (DASH if ms is None else f"{ms:.1f}" for ms in row.latency_ms.values())
+        shown.add_row(Text(row.name, style="bold"), *against, *latencies, Text(row.about))
+    console = Console()
+    console.print(shown)
+    console.print(Text(f"Sized after the shipped teacher; {table.conditions}.", style="dim"))
 
 
 @click.command()
