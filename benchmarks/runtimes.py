@@ -21,12 +21,12 @@ from torch import nn
 
 from baseline.artifact import Artifact, load
 from baseline.errors import UserError
-from compress.deployable import export_checked, size_mb
+from compress.deployable import export_checked
 from compress.graph import deployed_graph, used_bytes
 from compress.latency import LatencySettings, time_in_turn
 from compress.machine import describe_machine
 from compress.quantize import Material, dtype_of, open_artifact, quantize
-from compress.runtimes.table import RUNTIMES, file_runtime, open_deployable
+from compress.runtimes.table import RUNTIMES, file_runtime, open_deployable, size_mb
 from compress.settings import QuantizeSettings
 
 PRECISIONS: dict[str, dict[str, Any] | None] = {

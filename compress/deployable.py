@@ -18,7 +18,7 @@ from baseline.data.photos import FOLDER, load_photo
 from baseline.data.pictures import list_pictures
 from baseline.errors import UserError
 from baseline.restorer import NetworkRestorer, fitting_size, restore_any_size, size_multiple_of
-from compress.runtimes.table import file_runtime, files_of, open_deployable
+from compress.runtimes.table import file_runtime, files_of, open_deployable, size_mb
 
 _ODD_SIZE = (101, 157)
 _FIXED_SIZE = "fixed_size"
@@ -91,11 +91,6 @@ def _exported(network: nn.Module, runtime: str, path: Path, size: tuple[int, int
         raise UserError(
             f"{runtime} must take every operator of the network; it says: {said[:300]}. Take another runtime."
         ) from error
-
-
-def size_mb(path: Path) -> float:
-    """Megabytes of all files of a deployable."""
-    return sum(file.stat().st_size for file in files_of(path)) / 1e6
 
 
 def compare(network: nn.Module, path: Path, pictures: Sequence[Tensor]) -> list[Agreement]:

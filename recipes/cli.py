@@ -14,6 +14,7 @@ from recipes.commands.measuring import measure
 from recipes.commands.pairs import make_pairs
 from recipes.commands.pruning import prune, sensitivity, verify_prune
 from recipes.commands.recipes import cp, ls, schema, show, validate
+from recipes.commands.recommending import recommend
 from recipes.commands.restoring import restore
 from recipes.commands.runs import apply, check, report, run
 from recipes.commands.training import train
@@ -59,6 +60,7 @@ for command in (
     run,
     report,
     check,
+    recommend,
     apply,
     train,
     evaluate,

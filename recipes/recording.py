@@ -9,7 +9,7 @@ import numpy as np
 from baseline.data.pairs import DataSet
 from baseline.evaluate import PictureScore, differences, gain_kept, means
 from baseline.measurement import METRICS, Measurement
-from compress.deployable import size_mb
+from compress.runtimes.table import size_mb
 from recipes.measuring import Subject, how_scored
 from recipes.schema import Gates, Recipe
 from reports.record import Effort, GateVerdict, LatencyRow, PictureRow, RunInfo, Variant

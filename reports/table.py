@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from baseline.measurement import METRICS, Direction
-from reports.record import LatencyRow, Report, Variant
+from reports.record import GateVerdict, LatencyRow, Report, Variant
 
 DASH = "\N{EN DASH}"
 
@@ -138,16 +138,16 @@ def latency_columns(report: Report) -> list[Column]:
 
 def gate_notes(report: Report) -> list[str]:
     """A line for each gate that failed or could not be judged."""
-    notes = []
-    for variant in (report.teacher, *report.variants):
-        for gate in variant.gates:
-            if gate.passed:
-                continue
-            measured = DASH if gate.measured is None else f"{gate.measured:.4g}"
-            verdict = "could not be judged" if gate.passed is None else "failed"
-            reason = f" ({gate.reason})" if gate.reason else ""
-            notes.append(f"{variant.name}: gate {gate.gate} {verdict}: {measured}, limit {gate.limit:.4g}{reason}")
-    return notes
+    rows = (report.teacher, *report.variants)
+    return [f"{row.name}: {gate_note(gate)}" for row in rows for gate in row.gates if not gate.passed]
+
+
+def gate_note(gate: GateVerdict) -> str:
+    """What there is to say of a gate that failed or could not be judged."""
+    measured = DASH if gate.measured is None else f"{gate.measured:.4g}"
+    verdict = "could not be judged" if gate.passed is None else "failed"
+    reason = f" ({gate.reason})" if gate.reason else ""
+    return f"gate {gate.gate} {verdict}: {measured}, limit {gate.limit:.4g}{reason}"
 
 
 def holds(variant: Variant) -> bool:
@@ -177,6 +177,11 @@ def compact(number: float) -> str:
     return f"{number:.0f}"
 
 
+def latency_text(milliseconds: float) -> str:
+    """A latency with the digits that count."""
+    return f"{milliseconds:.2f}" if milliseconds < 100 else f"{milliseconds:.1f}"
+
+
 def _is_measured(report: Report, metric: str) -> bool:
     """Whether any row has a value: records older than a metric lack it altogether, and need no column of dashes."""
     found = (variant.metrics.get(metric) for variant in (report.teacher, *report.variants))
@@ -200,7 +205,7 @@ def _metric_column(
         if measured is None or measured.value is None:
             if variant is report.teacher and metric == "gain_kept":
                 return Cell(DASH)
-            return Cell(DASH, missing=_reason(variant, metric))
+            return Cell(DASH, missing=why_missing(variant, metric))
         value = factor * measured.value
         reference = report.teacher.metrics.get(metric)
         against = factor * reference.value if reference is not None and reference.value is not None else None
@@ -225,10 +230,10 @@ def _latency_column(runtime: str, device: str, conditions: str, names: str) -> C
     def cell(variant: Variant, report: Report) -> Cell:
         row, teacher = found(variant), found(report.teacher)
         if row is None or row.median_ms is None:
-            return Cell(DASH, missing=(row.missing if row else None) or _reason(variant, "latency"))
+            return Cell(DASH, missing=(row.missing if row else None) or why_missing(variant, "latency"))
         against = teacher.median_ms if teacher else None
         return Cell(
-            text=f"{row.median_ms:.2f}" if row.median_ms < 100 else f"{row.median_ms:.1f}",
+            text=latency_text(row.median_ms),
             change=_change(row.median_ms, against) if variant is not report.teacher else "",
             raw=(row.median_ms, row.p10_ms, row.p90_ms),
         )
@@ -247,7 +252,7 @@ def _name_cell(variant: Variant, report: Report) -> Cell:
     role = "teacher" if variant is report.teacher else "variant"
     status = "gate failed" if gate_failed else variant.status
     mark = f"✗ {status}" if status != "done" else role if role == "teacher" != variant.name else ""
-    missing = _reason(variant, "") if variant.error else ""
+    missing = why_missing(variant, "") if variant.error else ""
     return Cell(variant.name, more=mark, missing=missing, raw=(variant.name, role, status))
 
 
@@ -255,7 +260,7 @@ def _psnr_loss_cell(variant: Variant, report: Report) -> Cell:
     """The loss against the teacher, with its 95% interval."""
     measured = variant.metrics.get("psnr_loss_db")
     if measured is None or measured.value is None:
-        missing = "" if variant is report.teacher else _reason(variant, "psnr_loss_db")
+        missing = "" if variant is report.teacher else why_missing(variant, "psnr_loss_db")
         return Cell(DASH, missing=missing)
     low, high = measured.ci95 or (None, None)
     interval = f"[{low:.2f}, {high:.2f}]" if low is not None else ""
@@ -268,7 +273,7 @@ def _effort_cell(variant: Variant, report: Report) -> Cell:
     if not (effort.steps or effort.minutes) and variant is report.teacher:
         return Cell(DASH, missing=variant.missing.get("effort", "this run did not train the teacher"))
     if not (effort.steps or effort.minutes) and ("effort" in variant.missing or variant.error):
-        return Cell(DASH, missing=_reason(variant, "effort"))
+        return Cell(DASH, missing=why_missing(variant, "effort"))
     return Cell(
         f"{compact(effort.steps)} / {effort.minutes:.1f}",
         more=f"({compact(effort.pictures)})" if effort.pictures else "",
@@ -276,7 +281,7 @@ def _effort_cell(variant: Variant, report: Report) -> Cell:
     )
 
 
-def _reason(variant: Variant, key: str) -> str:
+def why_missing(variant: Variant, key: str) -> str:
     """Why a variant has no such number; a failed variant's error explains all of its own."""
     measured = variant.metrics.get(key)
     if measured is not None and measured.missing:

@@ -12,7 +12,7 @@ ALLOWED = {
     "recipes": ("recipes", "compress", "reports", "baseline"),
 }
 LIGHT = ("--help", "ls recipes", "ls criteria", "ls networks", "ls runtimes", "show demo", "cp demo my.yaml")
-LIGHT += ("validate demo", "schema", "schema report", "report run")
+LIGHT += ("validate demo", "schema", "schema report", "report run", "recommend run --max-latency-ms 5")
 NO_TORCH = """
 import sys
 from recipes.cli import main
@@ -61,11 +61,13 @@ def test_package_files_are_empty() -> None:
 
 @pytest.mark.parametrize("command", LIGHT)
 def test_light_commands_do_not_import_torch(command: str, tmp_path: Path, run_python: Callable[..., object]) -> None:
-    from reports.record import Report, RunInfo, Variant
+    from reports.record import LatencyRow, Report, RunInfo, Variant
     from reports.write import write_report
 
     run = RunInfo(name="run", description="", data="photos")
-    write_report(Report(run=run, teacher=Variant(name="teacher"), variants=[]), tmp_path / "run")
+    row = LatencyRow(runtime="aoti", device="cpu", dtype="fp32", threads=1, batch=1, size=(64, 64), median_ms=4.0)
+    teacher = Variant(name="teacher", latency=[row])
+    write_report(Report(run=run, teacher=teacher, variants=[]), tmp_path / "run")
     done = run_python("-c", NO_TORCH, *command.split())
     assert done.returncode == 0, done.stderr
     assert done.stdout

@@ -111,6 +111,11 @@ def files_of(path: Path) -> list[Path]:
     return [path, *(path.with_suffix(suffix) for suffix in RUNTIMES[runtime_of(path.suffix)].beside)]
 
 
+def size_mb(path: Path) -> float:
+    """Megabytes of all files of a deployable."""
+    return sum(file.stat().st_size for file in files_of(path)) / 1e6
+
+
 def check_file_runtime(name: str) -> None:
     """A UserError if the runtime is unknown or has no files."""
     if RUNTIMES[name].suffix is None:
