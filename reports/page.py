@@ -12,7 +12,7 @@ from baseline.measurement import Direction
 from reports.figures import tradeoff_html
 from reports.record import PictureRow, Report
 from reports.sensitivity import drawn_once
-from reports.table import Cell, Column, Row, Table, best_rows, holds, latency_columns, tabulate
+from reports.table import Cell, Column, Row, Table, best_rows, gates_verdict, holds, latency_columns, tabulate
 from reports.template import render
 
 
@@ -69,9 +69,9 @@ def summary(report: Report) -> list[str]:
             f"a gain of {gain:.2f} dB. "
             "“Gain kept” is the share of it that a variant keeps."
         )
-    if any(variant.gates for variant in report.variants):
-        holding = sum(holds(variant) for variant in report.variants)
-        sentences.append(f"{holding} of {len(report.variants)} variants hold all their gates.")
+    verdict = gates_verdict(report)
+    if verdict is not None:
+        sentences.append(verdict)
     broken = [variant.name for variant in report.variants if variant.error]
     if broken:
         sentences.append(f"Not made, because of an error: {', '.join(broken)}.")

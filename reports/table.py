@@ -150,6 +150,15 @@ def gate_note(gate: GateVerdict) -> str:
     return f"gate {gate.gate} {verdict}: {measured}, limit {gate.limit:.4g}{reason}"
 
 
+def gates_verdict(report: Report) -> str | None:
+    """Who holds all gates, in a sentence; None where there are no gates. One that was not judged is not held."""
+    if not any(variant.gates for variant in report.variants):
+        return None
+    holding = [v.name for v in report.variants if v.status == "done" and all(gate.passed for gate in v.gates)]
+    names = f": {', '.join(holding)}" if holding else ""
+    return f"{len(holding)} of {len(report.variants)} variants hold all their gates{names}."
+
+
 def holds(variant: Variant) -> bool:
     """Whether a variant was made and failed no gate."""
     return variant.status == "done" and all(gate.passed is not False for gate in variant.gates)

@@ -7,7 +7,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from reports.record import Report
-from reports.table import Cell, Row, Table, holds, tabulate
+from reports.table import Cell, Row, Table, gates_verdict, holds, tabulate
 
 _WIDEST = 30
 """The widest column of a terminal's table; longer names are folded."""
@@ -15,14 +15,15 @@ _WIDEST = 30
 
 def terminal_table(report: Report) -> RenderableType:
     """The table for a terminal; where not all columns fit side by side, the rest follow below."""
-    return _TerminalTable(tabulate(report))
+    return _TerminalTable(tabulate(report), gates_verdict(report))
 
 
 class _TerminalTable:
     """Draws the table in the width there is."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, verdict: str | None) -> None:
         self._table = table
+        self._verdict = verdict
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         widths = [self._width(place) for place in range(len(self._table.columns))]
@@ -33,6 +34,8 @@ class _TerminalTable:
             yield Text(f"{number}: {note}", style="dim")
         for note in self._table.gate_notes:
             yield Text(f"✗ {note}", style="red")
+        if self._verdict is not None:
+            yield Text(self._verdict, style="bold")
 
     def _width(self, place: int) -> int:
         """The width that a column's cells and the words of its heading need."""

@@ -5,15 +5,17 @@ import io
 import re
 
 from reports.record import Report
-from reports.table import DASH, Cell, Raw, Row, Table, tabulate
+from reports.table import DASH, Cell, Raw, Row, Table, gates_verdict, tabulate
 
 
 def markdown(report: Report) -> str:
     """The report's table and notes in Markdown."""
     table = tabulate(report)
     run = report.run
+    verdict = gates_verdict(report)
+    gates = [*([verdict] if verdict else []), *table.gate_notes]
     blocks = [f"# {_escaped(run.name)}", _escaped(run.description), markdown_table(report)]
-    for title, lines in (("Gates", table.gate_notes), ("Conditions", [f"data: {run.data}", *run.conditions])):
+    for title, lines in (("Gates", gates), ("Conditions", [f"data: {run.data}", *run.conditions])):
         blocks += [f"## {title}\n\n" + "\n".join(f"- {_escaped(line)}" for line in lines)] if lines else []
     return "\n\n".join(block for block in blocks if block) + "\n"
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from baseline.data.loader import Batch
 from baseline.losses import supervised
 from baseline.networks.zoo import build
+from baseline.restorer import outputs_of
 from baseline.settings import LossSettings
 from compress.cost import parameters
 from compress.distill import distillation
@@ -116,16 +117,17 @@ def test_features_alone_can_be_taught() -> None:
     [
         ("mimo-unet-narrow", 0.2, 0.4),  # the article: distillation 20 to 40% fewer parameters
         ("mimo-unet-ds", 0.6, 0.9),  # depthwise-separable convolutions 60 to 70%
+        ("mimo-unet-slim", 0.8, 0.82),
+        ("edge", 0.8, 0.99),
     ],
 )
 @pytest.mark.parametrize("teacher", [{}, {"width": 16, "num_blocks": 4}])
 def test_students_are_smaller_than_their_teacher(
     student: str, least: float, most: float, teacher: dict[str, int]
 ) -> None:
-    cut = 1 - parameters(build(*student_plan(student, ("mimo-unet", teacher), {}))) / parameters(
-        build("mimo-unet", teacher)
-    )
-    assert least < cut < most
+    deployed = {"conv": "plain"} if student == "edge" else {}
+    small = parameters(build(*student_plan(student, ("mimo-unet", teacher), deployed)))
+    assert least < 1 - small / parameters(build("mimo-unet", teacher)) < most
 
 
 def test_a_students_size_is_its_teachers_where_nothing_is_said() -> None:
@@ -136,8 +138,25 @@ def test_every_student_can_be_resized() -> None:
     for name in STUDENTS:
         architecture, arguments = student_plan(name, ("mimo-unet", {}), {"width": 8, "num_blocks": 1})
         assert (arguments["width"], arguments["num_blocks"]) == (8, 1)
-        assert build(architecture, arguments)(torch.rand(1, 3, 16, 16))[-1].shape == (1, 3, 16, 16)
+        assert outputs_of(build(architecture, arguments), torch.rand(1, 3, 16, 16))[-1].shape == (1, 3, 16, 16)
     assert student_plan("my.module:make", ("mimo-unet", {"width": 32}), {"depth": 3}) == (
         "my.module:make",
         {"depth": 3},
     )
+
+
+@pytest.mark.parametrize(
+    ("student", "width", "blocks"),
+    [
+        ("mimo-unet-narrow", 14, 4),
+        ("mimo-unet-slim", 7, 4),
+        ("mimo-unet-branched", 7, 4),
+        ("mimo-unet-shallow", 16, 2),
+        ("mimo-unet-ds", 16, 4),
+        ("mimo-unet-ds-shallow", 16, 2),
+        ("mimo-unet-ds-slim", 7, 4),
+    ],
+)
+def test_students_are_sized_after_their_teacher(student: str, width: int, blocks: int) -> None:
+    _, arguments = student_plan(student, ("mimo-unet", {"width": 16, "num_blocks": 4}), {})
+    assert (arguments["width"], arguments["num_blocks"]) == (width, blocks)

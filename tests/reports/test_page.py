@@ -105,7 +105,7 @@ def test_the_summary_says_what_there_was_to_gain_and_who_holds(report: Report) -
     assert summary(report) == [
         "The teacher lifts the blurred pictures from 28.00 to 30.00 dB, a gain of 2.00 dB. "
         "“Gain kept” is the share of it that a variant keeps.",
-        "4 of 7 variants hold all their gates.",
+        "4 of 7 variants hold all their gates: pruned-30, fp16, int8, pruned-30-int8.",
         "Not made, because of an error: ds-distilled.",
     ]
 

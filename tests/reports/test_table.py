@@ -6,7 +6,7 @@ from rich.console import Console
 
 from baseline.measurement import METRICS
 from reports.record import GateVerdict, LatencyRow, Report
-from reports.table import Cell, all_columns, best_rows, compact, tabulate
+from reports.table import Cell, all_columns, best_rows, compact, gates_verdict, tabulate
 from reports.terminal import terminal_table
 from reports.text import csv_text, markdown
 
@@ -175,6 +175,15 @@ def test_lpips_has_a_column_where_it_was_measured(report: Report) -> None:
     table = tabulate(report)
     column = next(column for column in table.columns if column.key == "lpips")
     assert [row.variant.name for row in best_rows(table, column)] == ["int8"]  # the lowest is the best
+
+
+def test_the_verdict_names_who_holds_all_gates_and_what_was_not_judged_is_not_held(report: Report) -> None:
+    assert gates_verdict(report) == "4 of 7 variants hold all their gates: pruned-30, fp16, int8, pruned-30-int8."
+    report.variants[0].gates.append(GateVerdict(gate="max_file_mb", limit=9, measured=None, passed=None))
+    assert gates_verdict(report) == "3 of 7 variants hold all their gates: fp16, int8, pruned-30-int8."
+    for variant in report.variants:
+        variant.gates = []
+    assert gates_verdict(report) is None
 
 
 def test_best_counts_only_variants_that_hold_their_gates(report: Report) -> None:
