@@ -31,7 +31,7 @@ from compress.prune import prune_
 from compress.quantize import SCHEMES, Material, dtype_of, open_artifact, quantize
 from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime, open_deployable
 from compress.settings import PruneSettings, QuantizeSettings
-from compress.students import STUDENTS, student_plan
+from compress.students import STUDENTS, Plan, student_plan
 from recipes.resolve import artifact_folder
 from recipes.stages.quantize import material
 
@@ -100,8 +100,8 @@ def networks(work: Path) -> Iterator[tuple[str, Path]]:
     """The networks by name, as artifacts."""
     yield "teacher", artifact_folder("photos")
     small = ("mimo-unet", TINY)
-    for name in ("pruned", *STUDENTS, "own_network:make"):
-        architecture, arguments = small if name == "pruned" else student_plan(name, small, {})
+    for name, plan in {"pruned": small, **students(), "own_network:make": ("own_network:make", {})}.items():
+        architecture, arguments = plan
         folder = work / "networks" / name.replace(":", "-")
         if not (folder / "model.json").is_file():
             artifact = Artifact.new(architecture, arguments, seed=0)
@@ -109,6 +109,23 @@ def networks(work: Path) -> Iterator[tuple[str, Path]]:
                 prune_(artifact.network, PruneSettings(ratio=0.3))
             artifact.save(folder)
         yield name, folder
+
+
+def students() -> dict[str, Plan]:
+    """The students that differ in more than width and depth, as they are deployed: branches are folded before.
+
+    Those that train plainly come first, so that they give their name to what others are once they are folded.
+    """
+    small = ("mimo-unet", TINY)
+    found: dict[str, Plan] = {}
+    kinds = set()
+    for name in sorted(STUDENTS, key=lambda name: student_plan(name, small, {})[1].get("conv") == "branched"):
+        architecture, arguments = student_plan(name, small, {})
+        conv = arguments.get("conv", "plain").replace("branched", "plain")
+        if (architecture, conv) not in kinds:
+            found[name] = architecture, arguments | {"conv": conv} if "conv" in arguments else arguments
+        kinds.add((architecture, conv))
+    return found
 
 
 def fill(work: Path, row: tuple[str, str], folder: Path, data: DataSet, pictures: list[Any], only: str) -> None:

@@ -72,7 +72,7 @@ def depthwise_separable_and_slim(teacher: Plan) -> Plan:
 @STUDENTS.register("edge")
 def edge(_teacher: Plan) -> Plan:
     """For INT8 on phones and CPUs: nothing that integers cannot do, branches folded after training; not MIMO-UNet."""
-    return "edge", {}
+    return "edge", {"conv": "branched"}
 
 
 def _mimo_unet(teacher: Plan, width: float = 1.0, depth: float = 1.0, conv: str = "plain") -> Plan:

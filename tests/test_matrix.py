@@ -11,7 +11,7 @@ import torch
 
 from compress.quantize import SCHEMES
 from compress.runtimes.table import RUNTIMES
-from compress.students import STUDENTS
+from compress.students import STUDENTS, student_plan
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,12 +36,20 @@ def test_every_cell_agrees_or_says_why_not(cells: list[dict[str, object]]) -> No
 
 
 def test_every_combination_of_registered_names_has_its_cell(matrix: ModuleType, cells: list[dict[str, object]]) -> None:
-    networks = {"teacher", "pruned", *STUDENTS, "own_network:make"}
+    networks = {"teacher", "pruned", *matrix.students(), "own_network:make"}
     schemes = {"fp32", *SCHEMES}
     asked = set(itertools.product(networks, schemes, RUNTIMES))
     there = {(cell["network"], cell["scheme"], cell["runtime"]) for cell in cells}
     assert asked - there == set()
     assert {network for network, _, _ in there} == networks
+
+
+def test_every_student_is_one_of_those_in_the_table_up_to_width_depth_and_branches(matrix: ModuleType) -> None:
+    kinds = {(architecture, plan.get("conv")) for architecture, plan in matrix.students().values()}
+    for name in STUDENTS:
+        architecture, arguments = student_plan(name, ("mimo-unet", {}), {})
+        conv = arguments.get("conv")
+        assert (architecture, "plain" if conv == "branched" else conv) in kinds
 
 
 def test_the_page_is_that_of_the_record(matrix: ModuleType, cells: list[dict[str, object]]) -> None:

@@ -291,3 +291,50 @@ def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -
     report = report_of(tmp_path, f"runs/{name}")
     assert [v.name for v in report.variants] == list(content["variants"])
     assert all(v.metrics["psnr_db"].value for v in report.variants)
+
+
+def test_distillation_of_every_kind_leaves_what_was_done_in_the_record(lightsharp: Run, tmp_path: Path) -> None:
+    student = {"student": "mimo-unet-branched", "arguments": {"width": 8, "num_blocks": 1}}
+    taught = {"features_weight": 0.3, "crop_set": 2, **SMALL}
+    aware = {"scheme": "int8-qat", "crops": 2, "crop": 64, "train": {"steps": 3, "crop_set": 2, **SMALL}}
+    variants = {
+        "branched": [{"distill": {"steps": 3, "warm_start": True, **student, **taught}}],
+        "branched-int8": [{"from": "branched"}, {"quantize": aware}],
+        "pruned": [{"prune": {"ratio": 0.3}}, {"distill": {"steps": 1, "features": {"down.0": "down.0"}, **taught}}],
+    }
+    folder = recipe(tmp_path, variants)
+    done = lightsharp(folder, "run", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    branched, quantized, pruned = report_of(folder).variants
+    (stage,) = branched.details
+    assert stage["warm_start"]["anew"] == {}
+    assert stage["features"] == {f"decoder.{i}": f"decoder.{i}" for i in range(3)}
+    assert {"l1", "frequency", "teacher_l1", "teacher_frequency", "teacher_features"} <= set(stage["curve"][0])
+    said = "the teacher's lessons: 4 of 6 crops (67%) from the cache, "
+    assert stage["lessons"].startswith(said)
+    assert said in done.stderr
+    # What is kept, counted and exported has no branches.
+    assert 0 <= stage["folded"]["largest_difference"] < 1e-5
+    assert stage["folded"]["training_params"] > branched.metrics["params"].value
+    manifest = json.loads((folder / "runs/tiny/variants/branched/artifact/model.json").read_text())
+    assert manifest["arguments"]["conv"] == "plain"
+    assert "lessons" in quantized.details[-1]
+    assert pruned.details[-1]["features"] == {"down.0": "down.0"}
+    assert report_of(folder).teacher.metrics["params"].value == branched.metrics["params"].value
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ({"features_weight": 1, "features": {"decoder.7": "head"}}, "no layer 'decoder.7'. Did you mean 'decoder."),
+        ({"features_weight": 1, "features": {"head": "haed"}}, "no layer 'haed'. Did you mean 'head'?"),
+    ],
+)
+def test_layers_that_are_not_there_fail_the_variant_by_name(
+    lightsharp: Run, tmp_path: Path, stage: dict[str, Any], said: str
+) -> None:
+    folder = recipe(tmp_path, {"a": [{"distill": {"student": "mimo-unet-ds", "steps": 1, **stage, **SMALL}}]})
+    done = lightsharp(folder, "run", "tiny.yaml")
+    assert done.returncode == 1
+    (variant,) = report_of(folder).variants
+    assert said in str(variant.error)
