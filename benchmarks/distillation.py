@@ -1,7 +1,8 @@
 """What distillation is worth: students from scratch, with the teacher's outputs, the full loss, and a warm start.
 
 Equal steps, crops, seeds and learning rate: that which is best on val for the student from scratch, with seed 0.
-Trainings go on where they were killed, and any number of processes may share the work:
+Trainings go on where they were killed, any number of processes may share the work, and what the committed record holds
+is not done again:
     python benchmarks/distillation.py train [--work runs/distillation] [--steps 2000]
     python benchmarks/distillation.py table [--out benchmarks/results/distillation.json]    also the curves, as .svg
     python benchmarks/distillation.py step [--out benchmarks/results/distillation_step.json]     what a step costs
@@ -13,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ from recipes.stages.stage import STAGES, StageInput
 
 matplotlib.use("svg")
 
+OUT = Path("benchmarks/results/distillation.json")
 RATES = {"mimo-unet-slim": (8e-4, 2e-3), "mimo-unet-ds": (1.5e-3, 4e-3)}
 """The students and the learning rates to choose from, which are tried from scratch."""
 METHODS: dict[str, dict[str, Any]] = {
@@ -68,6 +70,11 @@ class Job:
     lr: float
     seed: int
     steps: int
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "Job":
+        """The training whose result a row is."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})
 
     def folder(self, work: Path) -> Path:
         """Where it is kept."""
@@ -132,9 +139,13 @@ def best_rate(student: str, steps: int, work: Path) -> float | None:
 
 
 def result_of(job: Job, work: Path) -> dict[str, Any]:
-    """The result of a finished training; empty if it is not."""
+    """The result of a finished training, also from the committed record; empty if it is not finished."""
     path = job.folder(work) / "result.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+    recorded = json.loads(OUT.read_text())["trainings"] if OUT.exists() else []
+    return next((row for row in recorded if Job.of(row) == job), {})
 
 
 @contextmanager
@@ -176,7 +187,7 @@ def done(job: Job, data: DataSet, work: Path) -> bool:
 @click.option("--work", type=click.Path(path_type=Path), default=Path("runs/distillation"))
 @click.option("--steps", default=2000)
 @click.option("--seeds", default=3)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("benchmarks/results/distillation.json"))
+@click.option("--out", type=click.Path(path_type=Path), default=OUT)
 def table(work: Path, steps: int, seeds: int, out: Path) -> None:
     """Write the record of what is done, draw the curves, and print the table."""
     data = open_data(DataSettings())

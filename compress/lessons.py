@@ -66,7 +66,7 @@ class LessonCache:
         for number, crop in enumerate(crops):
             path = self._path(crop)
             beside = path.with_suffix(f".{os.getpid()}")
-            save_file({str(i): t[number].half().contiguous().cpu() for i, t in enumerate(tensors)}, beside)
+            save_file({str(i): _compact(tensor[number]) for i, tensor in enumerate(tensors)}, beside)
             beside.replace(path)
 
     def judge(self) -> None:
@@ -97,6 +97,12 @@ class LessonCache:
     def _path(self, crop: Tensor) -> Path:
         content = crop.detach().cpu().contiguous().numpy().tobytes()
         return self.folder / f"{hashlib.blake2b(content, digest_size=16).hexdigest()}.safetensors"
+
+
+def _compact(tensor: Tensor) -> Tensor:
+    """In half precision, unless that is too small for its values."""
+    half = tensor.half()
+    return (half if bool(half.isfinite().all()) else tensor).contiguous().cpu()
 
 
 class Teacher:

@@ -48,6 +48,14 @@ def test_a_crop_is_computed_once_and_then_read_whatever_batch_it_is_in(tiny: Tin
     assert str(teacher.cache).startswith("the teacher's lessons: 3 of 6 crops (50%) from the cache, ")
 
 
+def test_values_beyond_half_precision_are_kept_as_they_are(tmp_path: Path) -> None:
+    cache, crops = LessonCache(tmp_path), torch.rand(1, 3, 16, 16)
+    cache.keep(crops, [1e6 * crops, crops], seconds=1.0)
+    large, small = cache.find(crops[0]) or []
+    assert torch.equal(large, 1e6 * crops[0])
+    torch.testing.assert_close(small, crops[0].half().float())
+
+
 def test_a_damaged_lesson_is_computed_again(tiny: Tiny, tmp_path: Path) -> None:
     counts, crop = Counts(tiny()), torch.rand(1, 3, 16, 16)
     teacher = Teacher(counts, [], LessonCache(tmp_path))
