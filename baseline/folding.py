@@ -21,6 +21,11 @@ def has_branches(network: nn.Module) -> bool:
     return any(isinstance(layer, BranchedConv) for layer in network.modules())
 
 
+def deployed_form(artifact: Artifact) -> Artifact:
+    """The artifact itself, or folded if there is anything to fold."""
+    return folded(artifact) if has_branches(artifact.network) else artifact
+
+
 def folded(artifact: Artifact) -> Artifact:
     """The same network built plainly: with the arguments that it states under `folded_arguments`, and their layers."""
     arguments = artifact.arguments | _folded_arguments(artifact.network)

@@ -5,6 +5,7 @@ from typing import Any
 
 from baseline.artifact import Artifact, load
 from baseline.errors import UserError, unknown_name
+from baseline.folding import deployed_form
 from baseline.networks.zoo import NETWORKS
 from baseline.restorer import Restorer
 from compress.quantize import open_artifact
@@ -13,9 +14,12 @@ from recipes.resolve import SHIPPED, artifact_folder, is_deployable
 
 
 def network_named(name: str, arguments: dict[str, Any]) -> Artifact:
-    """The artifact, or a new network with random weights of a registered name or `package.module:factory`."""
+    """The artifact, or a new network with random weights of a registered name or `package.module:factory`.
+
+    Either as it is deployed: branches are folded.
+    """
     if name in NETWORKS or ":" in name:
-        return Artifact.new(name, arguments, seed=0)
+        return deployed_form(Artifact.new(name, arguments, seed=0))
     if name not in SHIPPED and not Path(name).exists():
         error = unknown_name("network", name, {*SHIPPED, *NETWORKS})
         raise UserError(f"{error} Or give an artifact's folder or package.module:factory.")

@@ -10,7 +10,7 @@ import torch
 
 from baseline.artifact import Artifact, read_manifest
 from baseline.data.datasets import open_data
-from baseline.folding import folded, has_branches
+from baseline.folding import deployed_form
 from baseline.progress import console, progress
 from baseline.restorer import Restorer
 from baseline.settings import DataSettings
@@ -86,8 +86,7 @@ def _networks() -> dict[str, Artifact]:
     plans = {TEACHER: teacher} | {name: student_plan(name, teacher, {}) for name in STUDENTS}
     networks = {}
     for name, plan in plans.items():
-        artifact = Artifact.new(*plan, seed=0)
-        networks[name] = folded(artifact) if has_branches(artifact.network) else artifact
+        networks[name] = deployed_form(Artifact.new(*plan, seed=0))
         networks[name].network.eval()
     return networks
 

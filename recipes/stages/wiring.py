@@ -13,7 +13,7 @@ from baseline.data.pairs import DataSet
 from baseline.distributed import process_number
 from baseline.errors import UserError
 from baseline.evaluate import mean_psnr
-from baseline.folding import MOST_APART, folded, has_branches, largest_difference
+from baseline.folding import MOST_APART, deployed_form, largest_difference
 from baseline.losses import Loss
 from baseline.phases import spans
 from baseline.restorer import NetworkRestorer
@@ -62,6 +62,7 @@ def fit_and_save(
     that are kept are not the last, those are saved in `last`.
     """
     trained = trained or artifact.network
+    deployed_form(artifact)  # what cannot be folded says so before it is trained
     report = fitted(trained, loss, given, settings)
     remember_(artifact, stage_name, settings, given)
     found = {
@@ -80,10 +81,10 @@ def fit_and_save(
 
 def _save_folded(artifact: Artifact, folder: Path, data: DataSet) -> dict[str, Any]:
     """Save an artifact, its branches folded; returns what there is to say of that."""
-    if not has_branches(artifact.network):
+    plain = deployed_form(artifact)
+    if plain is artifact:
         artifact.save(folder)
         return {}
-    plain = folded(artifact)
     crops = fixed_crops(data.training_crops(_FOLDING_CROP), 4, _FOLDING_CROP, seed=0)
     apart = largest_difference(artifact.network.eval(), plain.network, crops.blurred)
     if apart > MOST_APART:
