@@ -82,6 +82,8 @@ class BranchedConv(nn.Module):
         self.expand = nn.Conv2d(in_channels, 2 * in_channels, 1, bias=False)
         self.squeeze = nn.Conv2d(2 * in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.passes_on = stride == 1 and in_channels == out_channels
+        # All together they begin as one plain convolution does: the input itself, added in every layer, would blow up.
+        self.imitate_(nn.Conv2d(in_channels, out_channels, 3, stride, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.kernel(), self.main.bias, self.stride, padding=1)

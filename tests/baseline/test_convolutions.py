@@ -39,6 +39,15 @@ def test_a_branched_convolution_is_the_sum_of_its_branches_and_folds_to_it(
     torch.testing.assert_close(folded(x), layer(x), atol=1e-5, rtol=1e-5)
 
 
+def test_branches_begin_together_as_one_plain_convolution_does() -> None:
+    torch.manual_seed(0)
+    layer = BranchedConv(32, 32)
+    # Uniform between -1 and 1 over the square root of the fan-in, as torch has it.
+    bound = (9 * 32) ** -0.5
+    assert layer.kernel().abs().max() == pytest.approx(bound, rel=1e-2)
+    assert layer.kernel().std() == pytest.approx(bound / 3**0.5, rel=2e-2)
+
+
 def test_every_branch_learns() -> None:
     layer = BranchedConv(4, 4)
     layer(torch.randn(1, 4, 8, 8)).square().sum().backward()
