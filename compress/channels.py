@@ -186,10 +186,12 @@ class Channels:
         channels = int(pruner.get_out_channels(layer))
         try:
             raw = self._graph.get_pruning_group(layer, pruner.prune_out_channels, list(range(channels)))
+            raw = self._tied(raw) or raw
         except Exception as error:  # noqa: BLE001  torch-pruning fails on some structures in ways of its own
             own = Member(name, "out", tuple(range(channels)), tuple(range(channels)))
             reason = f"torch-pruning cannot follow it: {type(error).__name__} {error}".strip()
             return ChannelGroup(name, channels, (own,), None, broken=reason)
+        channels = len(raw.items[0].idxs)
         members = [
             Member(self._name_of(item.dep.target.module), self._side(item.dep), tuple(item.idxs), tuple(item.root_idxs))
             for item in raw.items
@@ -199,6 +201,24 @@ class Channels:
         return ChannelGroup(
             name, channels, tuple(members), raw, feeds_output=output, broken=self._why_fixed(name, members)
         )
+
+    def _tied(self, raw: Group) -> Group | None:
+        """The same group with one channel for two that a gate multiplies; None if it holds no such gate.
+
+        torch-pruning counts the root's channels as if each could go alone. Followed from a layer that takes the gate's
+        products, and has a channel for every pair, the two go together.
+        """
+        whole = raw.items[0]
+        for item in raw.items[1:]:
+            taker = item.dep.target.module
+            if self._side(item.dep) == "out" or not isinstance(taker, ROOT_LAYERS):
+                continue
+            pruner = self._graph.get_pruner_of_module(taker)
+            if len(item.idxs) == pruner.get_in_channels(taker) < len(whole.idxs):
+                tied = self._graph.get_pruning_group(taker, pruner.prune_in_channels, sorted(item.idxs))
+                if any(own.dep.target is whole.dep.target and set(own.idxs) == set(whole.idxs) for own in tied.items):
+                    return tied
+        return None
 
     def _why_fixed(self, group: str, members: list[Member]) -> str | None:
         """Why the group must keep its channels though they could be followed: a layer in it cannot be cut."""

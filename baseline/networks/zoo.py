@@ -67,6 +67,14 @@ def edge(width: WidthOfEights = 16, num_blocks: Blocks = 2, conv: Conv = "branch
     return EdgeNet(width, num_blocks, conv)
 
 
+@NETWORKS.register("nafnet")
+def nafnet(width: Width = 32, num_blocks: Blocks = 8) -> nn.Module:
+    """NAFNet: gates in place of activations (ECCV 2022), one scale in and out; a quarter of MIMO-UNet's MACs."""
+    from baseline.networks.nafnet import NAFNet
+
+    return NAFNet(width, num_blocks)
+
+
 def factory_of(architecture: str) -> Callable[..., nn.Module]:
     """The function behind a registered name or a user's own `package.module:factory`."""
     if ":" not in architecture:

@@ -4,6 +4,7 @@ Loading a `.pt2` runs the native code in it: open only files whose source you tr
 """
 
 import json
+import operator
 import platform
 import re
 import shutil
@@ -17,6 +18,7 @@ import torch
 import torch._inductor
 from torch import Tensor, nn
 from torch._inductor.cpu_vec_isa import pick_vec_isa
+from torch.fx import GraphModule, Node
 
 from baseline.errors import UserError
 from baseline.restorer import in_batches, size_multiple_of
@@ -52,6 +54,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     multiple = size_multiple_of(network)
     graph = deployed_graph(network, example)
     quantize_early_(graph)
+    copy_views_(graph)
     with tempfile.TemporaryDirectory() as work, torch.no_grad():
         program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(multiple))
         whole = Path(
@@ -64,6 +67,33 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
         _strip(whole, beside, built_for)
     beside.replace(path)
     return built_for
+
+
+def copy_views_(graph: GraphModule) -> int:
+    """Copy what convolutions read where it is a view, such as a slice or a permutation; returns how many.
+
+    torch 2.13 gives a view of one picture a batch stride of 0. In code for any size, a float convolution then writes
+    its output in another order than it is read in: files were off by 0.5. Most copies are made as the values are.
+    """
+    views = [
+        (node, node.all_input_nodes[0])
+        for node in graph.graph.nodes
+        if "aten.conv" in str(node.target) and _is_view(node.all_input_nodes[0])
+    ]
+    for node, view in views:
+        with graph.graph.inserting_before(node):
+            # With its order stated: torch leaves out a copy that has the strides of the view.
+            named = {"memory_format": torch.contiguous_format}
+            copied = graph.graph.call_function(torch.ops.aten.clone.default, (view,), named)
+        node.replace_input_with(view, copied)
+    graph.recompile()
+    return len(views)
+
+
+def _is_view(node: Node) -> bool:
+    """Whether a node's values are those of another's memory; one of several parts counts by what parts it."""
+    operation = node.all_input_nodes[0].target if node.target is operator.getitem else node.target
+    return bool(getattr(operation, "is_view", False))
 
 
 class AotiRestorer:

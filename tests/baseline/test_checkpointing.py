@@ -50,7 +50,7 @@ def gradients(network: nn.Module) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in network.named_parameters()}
 
 
-@pytest.mark.parametrize("name", ["mimo-unet", "mimo-unet-plus", "mimo-unet-attention", "unet", "user's"])
+@pytest.mark.parametrize("name", ["mimo-unet", "mimo-unet-plus", "mimo-unet-attention", "unet", "nafnet", "user's"])
 def test_gradients_and_statistics_are_those_of_a_network_that_keeps_everything(name: str) -> None:
     keeps, recomputes = network_called(name), network_called(name)
     expected = gradients(keeps)

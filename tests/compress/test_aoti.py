@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from baseline.artifact import load
 from baseline.errors import UserError
 from baseline.restorer import Finest
+from compress.graph import deployed_graph
 from compress.quantize import open_artifact
 from compress.runtimes import aoti, inductor
 from compress.runtimes.table import RUNTIMES, check_file_runtime, memory_runtime, open_deployable
@@ -45,6 +47,43 @@ def test_an_int8_file_is_the_converted_network(int8_pt2: Path, int8_folder: Path
     difference = (opened(photo_tensor) - run(open_artifact(int8_folder), photo_tensor)).abs()
     assert difference.max() < 0.01
     assert difference.mean() < 5e-4
+
+
+class ReadsViews(nn.Module):
+    """Convolutions of half of the channels, of all but a border, and of what a norm over channels has permuted."""
+
+    size_multiple = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.of_half, self.out = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(4, 8, 1), nn.Conv2d(8, 3, 1)
+        self.of_inner, self.norm, self.of_normalized = nn.Conv2d(8, 8, 1), nn.LayerNorm(8), nn.Conv2d(8, 16, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.of_half(self.head(image).sin().chunk(2, dim=1)[1])
+        x = self.of_inner((x.tanh() * x)[..., 2:-2, 2:-2])
+        x = F.pad(x.tanh() * x, (2, 2, 2, 2))
+        first, second = self.of_normalized(self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)).chunk(2, dim=1)
+        return self.out(first * second)
+
+
+def test_convolutions_of_views_read_them_in_their_order(photo_tensor: Tensor, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = ReadsViews().eval()
+    aoti.export(network, tmp_path / "network.pt2", (64, 64))
+    for picture in (photo_tensor[..., :64, :64], photo_tensor[..., :96, :128]):
+        opened = open_deployable(tmp_path / "network.pt2")
+        torch.testing.assert_close(opened(picture), run(network, picture), atol=1e-5, rtol=0)
+
+
+def test_only_views_that_convolutions_read_are_copied() -> None:
+    network = ReadsViews().eval()
+    graph = deployed_graph(network, torch.zeros(1, 3, 32, 32))
+    assert aoti.copy_views_(graph) == 3
+    copies = [node for node in graph.graph.nodes if node.target is torch.ops.aten.clone.default]
+    assert [user.target for node in copies for user in node.users] == 3 * [torch.ops.aten.conv2d.default]
+    image = torch.rand(1, 3, 20, 24)
+    torch.testing.assert_close(run(graph, image), run(network, image), atol=1e-6, rtol=0)
 
 
 def test_a_file_is_stripped_and_says_what_it_was_built_for(float_pt2: Path) -> None:

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from baseline.errors import UserError
+from baseline.networks.zoo import build
 from baseline.restorer import NetworkRestorer, Restorer, restore_any_size
 from compress import deployable
 from compress.quantize import open_artifact
 from compress.runtimes import onnxruntime
+from compress.runtimes.table import RUNTIMES
 
 
 def test_a_file_is_opened_in_a_fresh_process_and_compared(float_folder: Path, tmp_path: Path) -> None:
@@ -19,6 +21,20 @@ def test_a_file_is_opened_in_a_fresh_process_and_compared(float_folder: Path, tm
     assert all(one.largest_difference < 1e-5 and one.psnr_db > 110 for one in found.agreement)
     assert found.megabytes == path.stat().st_size / 1e6
     assert found.built_for["float_convolutions"] != "0"
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_gates_and_norms_over_channels_become_files(runtime: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build("nafnet", {"width": 4, "num_blocks": 1}).eval()
+    for name, parameter in network.named_parameters():
+        if name.endswith(("beta", "gamma")):  # where they are zero, blocks do nothing
+            nn.init.normal_(parameter)
+    path = tmp_path / f"network{RUNTIMES[runtime].suffix}"
+    found = deployable.export_checked(network, runtime, "fp32", path, (64, 72))
+    assert all(one.psnr_db > 110 for one in found.agreement)
+    # ONNX Runtime makes another convolution of each scale that it cannot take into the one before it.
+    assert found.built_for["float_convolutions"] == str(5 * 6 + 6)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,29 @@ def test_signed_activations_are_the_same_numbers(int8_folder: Path, pictures: Te
     assert torch.equal(run(converted, pictures), expected)
 
 
+class Scales(nn.Module):
+    """Factors of channels, which are rounded in advance where products are computed in integers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 3, 3, padding=1)
+        self.factors = nn.Parameter(torch.linspace(-1, 2, 4).view(1, 4, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.last(self.first(image) * self.factors)
+
+
+def test_signed_constants_are_the_same_numbers(crops: list[Tensor]) -> None:
+    prepared = int8.prepare(Scales().eval(), int8.Plan(sums="int8"))
+    int8.calibrate_(prepared, crops)
+    converted = int8.convert(prepared)
+    expected = run(converted, crops[0])
+    constants = [t for t in converted.state_dict().values() if t.dtype == torch.uint8]
+    assert [t.shape for t in constants] == [(1, 4, 1, 1)]
+    make_signed_(converted)
+    assert torch.equal(run(converted, crops[0]), expected)
+
+
 class Resizes(nn.Module):
     size_multiple = 4
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from baseline.artifact import Artifact, load
 from baseline.data.loader import Batch
 from baseline.errors import UserError
+from baseline.networks.nafnet import NAFBlock
 from baseline.networks.zoo import build
 from baseline.restorer import outputs_of
 from compress import layer_latency
@@ -267,6 +268,28 @@ def test_what_is_predicted_is_what_comes_out(looked_at: tuple[nn.Module, Surveye
     assert report.predicted == pytest.approx({"params": left.params, "macs": left.macs})
 
 
+def test_gates_lose_channels_in_pairs_and_the_cut_is_reached() -> None:
+    torch.manual_seed(0)
+    network = build("nafnet", {"width": 12, "num_blocks": 1})
+    before = sum(p.numel() for p in network.parameters())
+    report = prune_(network, PruneSettings(params_cut=0.3))
+    left = cost(network)
+    assert 1 - left.params / before == pytest.approx(0.3, abs=0.02)
+    assert report.predicted == pytest.approx({"params": left.params, "macs": left.macs})
+    kept = {w.name: w.after for w in report.widths}
+    for name, block in network.named_modules():
+        if isinstance(block, NAFBlock):
+            mixed, fed = kept[f"{name}.mix.3.weigh"], kept[f"{name}.feed.0"]
+            assert mixed < block.norm1.normalized_shape[0] > fed
+            assert (block.mix[0].out_channels, block.mix[1].groups, block.mix[4].in_channels) == (
+                2 * mixed,
+                2 * mixed,
+                mixed,
+            )
+            assert (block.feed[0].out_channels, block.feed[2].in_channels) == (2 * fed, fed)
+    assert network(torch.rand(1, 3, 24, 16)).shape == (1, 3, 24, 16)
+
+
 def test_a_latency_is_cut_by_the_table_in_multiples_that_the_device_likes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +321,7 @@ def test_a_latency_is_cut_by_the_table_in_multiples_that_the_device_likes(
     ("architecture", "arguments"),
     [
         ("unet", {"width": 8, "num_blocks": 1}),
+        ("nafnet", {"width": 8, "num_blocks": 1}),
         ("users_prune:normed", {"channels": 6}),
         ("users_prune:free", {"channels": 16}),
     ],

@@ -141,6 +141,37 @@ def test_every_convolution_becomes_integer_transposed_ones_too(
     assert report.in_float == {}
 
 
+@pytest.mark.parametrize(
+    ("settings", "least_db"),
+    [
+        ({"scheme": "fp16"}, 65),
+        ({"scheme": "bf16"}, 45),
+        ({"scheme": "int8"}, 40),
+        ({"scheme": "int8", "sums": "int8"}, 40),
+        ({"scheme": "int8-mixed"}, 40),
+        ({"scheme": "int8-qat"}, 40),
+    ],
+)
+def test_a_network_of_gates_and_norms_takes_every_scheme(
+    crops: list[Tensor], photo_tensor: Tensor, tmp_path: Path, settings: dict[str, str], least_db: float
+) -> None:
+    artifact = Artifact.new("nafnet", {"width": 8, "num_blocks": 1}, seed=0)
+    for name, parameter in artifact.network.named_parameters():
+        if name.endswith(("beta", "gamma")):  # where they are zero, blocks do nothing
+            nn.init.normal_(parameter, std=0.3)
+    report = quantize(
+        artifact, Material(crops, crops, lambda _: None), QuantizeSettings(**settings), tmp_path / "quantized"
+    )
+    convolutions = {name for name, m in artifact.network.named_modules() if isinstance(m, nn.Conv2d)}
+    assert len(convolutions) == 5 * 6 + 6
+    assert convolutions <= {*report.quantized, *report.in_float}
+    assert set(report.in_float) == set() or settings["scheme"] == "int8-mixed"
+    whole = run(artifact.network.eval(), photo_tensor)
+    found = psnr_db(run(open_artifact(tmp_path / "quantized"), photo_tensor), whole)
+    assert least_db < found < least_db + 25
+    assert psnr_db(photo_tensor, whole) < 20
+
+
 def test_sums_in_integers_leave_no_float_between_the_layers(
     float_folder: Path, material: Material, tmp_path: Path, photo_tensor: Tensor
 ) -> None:
