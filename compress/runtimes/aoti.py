@@ -19,6 +19,7 @@ import torch._inductor
 from torch import Tensor, nn
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.fx import GraphModule, Node
+from torch.fx.node import Argument
 
 from baseline.errors import UserError
 from baseline.restorer import in_batches, size_multiple_of
@@ -83,7 +84,7 @@ def copy_views_(graph: GraphModule) -> int:
     for node, view in views:
         with graph.graph.inserting_before(node):
             # With its order stated: torch leaves out a copy that has the strides of the view.
-            named = {"memory_format": torch.contiguous_format}
+            named: dict[str, Argument] = {"memory_format": torch.contiguous_format}
             copied = graph.graph.call_function(torch.ops.aten.clone.default, (view,), named)
         node.replace_input_with(view, copied)
     graph.recompile()

@@ -62,7 +62,7 @@ def test_a_users_factory_is_built_with_its_arguments(users_module: str) -> None:
         (
             "mimo-unte",
             "no network 'mimo-unte'. Did you mean 'mimo-unet'? "
-            "Known: mimo-unet, mimo-unet-attention, mimo-unet-plus, nafnet, unet.",
+            "Known: edge, mimo-unet, mimo-unet-attention, mimo-unet-plus, nafnet, unet.",
         ),
     ],
 )

@@ -177,7 +177,7 @@ LAID_OUT = {
     "edge": {"decoder.1.conv2"},
     "nafnet": {"encoder.2.1.feed.2", "decoder.0.1.feed.2", "decoder.1.1.feed.2"},
 }
-"""What is added to channels that are laid out as pixels, and in NAFNet normalized over all, cannot be removed exactly."""
+"""What is joined with channels that are laid out as pixels, or normalized over all channels, cannot go exactly."""
 
 
 @pytest.mark.parametrize("name", NETWORKS)
