@@ -5,7 +5,7 @@
 Scored on the test pairs, cut to 256x256. What must hold: FP32 outputs equal to 1e-4, FP16 outputs agree to 55 dB, BF16
 outputs to 40 dB, and the PSNR of INT8 files on the test pairs within 0.02 dB of their artifact's. Networks other than
 the teacher are small, and students untrained: what is looked at is agreement. Finished cells are kept in --work; each
-run writes the table as far as it is known.
+run writes the table as far as it is known, the committed one included: with --only, the others stay as they are.
 """
 
 import json
@@ -89,11 +89,18 @@ def main(work: Path, only: str) -> None:
     for name, folder in networks(work):
         for scheme in SETTINGS:
             fill(work, (name, scheme), folder, data, pictures, only)
-    cells = {path.stem: json.loads(path.read_text()) for path in sorted((work / "cells").glob("*.json"))}
+    cells = with_recorded([json.loads(path.read_text()) for path in (work / "cells").glob("*.json")])
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"machine": describe_machine(), "cells": list(cells.values())}, indent=1) + "\n")
-    OUT.with_suffix(".md").write_text(as_markdown(list(cells.values())))
+    OUT.write_text(json.dumps({"machine": describe_machine(), "cells": cells}, indent=1) + "\n")
+    OUT.with_suffix(".md").write_text(as_markdown(cells))
     click.echo(OUT.with_suffix(".md").read_text())
+
+
+def with_recorded(cells: list[Cell]) -> list[Cell]:
+    """The cells, and those of the committed table that are not among them."""
+    recorded = json.loads(OUT.read_text())["cells"] if OUT.exists() else []
+    by_name = {(cell["network"], cell["scheme"], cell["runtime"]): cell for cell in (*recorded, *cells)}
+    return [by_name[name] for name in sorted(by_name, key=lambda name: cell_path(Path(), " | ".join(name)).name)]
 
 
 def networks(work: Path) -> Iterator[tuple[str, Path]]:
