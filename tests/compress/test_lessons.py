@@ -48,6 +48,15 @@ def test_a_crop_is_computed_once_and_then_read_whatever_batch_it_is_in(tiny: Tin
     assert str(teacher.cache).startswith("the teacher's lessons: 3 of 6 crops (50%) from the cache, ")
 
 
+def test_each_crop_gets_the_lesson_that_was_computed_for_it(tiny: Tiny, tmp_path: Path) -> None:
+    crops = torch.rand(3, 3, 16, 16)
+    teacher = Teacher(tiny(), [], LessonCache(tmp_path))
+    teacher(crops[1:2])
+    # The first and the last are computed together, the one between them is read.
+    expected = Teacher(tiny())(crops).outputs[-1]
+    torch.testing.assert_close(teacher(crops).outputs[-1], expected, atol=2e-3, rtol=1e-3)
+
+
 def test_values_beyond_half_precision_are_kept_as_they_are(tmp_path: Path) -> None:
     cache, crops = LessonCache(tmp_path), torch.rand(1, 3, 16, 16)
     cache.keep(crops, [1e6 * crops, crops], seconds=1.0)
