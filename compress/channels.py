@@ -23,7 +23,7 @@ from baseline.restorer import size_multiple_of
 Side = Literal["out", "in"]
 
 Removal = Mapping[str, list[int]]
-"""A group's name -> the channels of its root layer to remove."""
+"""A group's name -> the channels of its root layer to remove, of a gate's the pairs by the number of their product."""
 
 ROOT_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
@@ -46,8 +46,8 @@ class Member:
 class ChannelGroup:
     """Channels that can only go together, by the name of the layer that roots the group.
 
-    `raw` is torch-pruning's own form of it. `broken` says why the group could not be followed through the network, or
-    why one of its layers cannot be cut.
+    `channels`: how many there are, of a gate the pairs. `raw` is torch-pruning's own form of it. `broken` says why the
+    group could not be followed through the network, or why one of its layers cannot be cut.
     """
 
     name: str
