@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,14 @@ def result_of(job: Job, work: Path) -> dict[str, Any]:
     if path.exists():
         found: dict[str, Any] = json.loads(path.read_text())
         return found
-    recorded = json.loads(OUT.read_text())["trainings"] if OUT.exists() else []
-    return next((row for row in recorded if Job.of(row) == job), {})
+    return recorded().get(job, {})
+
+
+@cache
+def recorded() -> dict[Job, dict[str, Any]]:
+    """The trainings of the committed record, read once."""
+    rows = json.loads(OUT.read_text())["trainings"] if OUT.exists() else []
+    return {Job.of(row): row for row in rows}
 
 
 @contextmanager

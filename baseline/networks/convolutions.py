@@ -102,7 +102,8 @@ class BranchedConv(nn.Module):
         in_series = torch.einsum("omhw,mi->oihw", self.squeeze.weight, self.expand.weight[:, :, 0, 0])
         centre = self.point.weight
         if self.passes_on:
-            centre = centre + torch.eye(self.in_channels).to(centre)[..., None, None]
+            identity = torch.eye(self.in_channels, device=centre.device, dtype=centre.dtype)
+            centre = centre + identity[..., None, None]
         return in_series + F.pad(centre, (1, 1, 1, 1))
 
     @torch.no_grad()

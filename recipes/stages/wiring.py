@@ -86,7 +86,7 @@ def _save_folded(artifact: Artifact, folder: Path, data: DataSet) -> dict[str, A
         artifact.save(folder)
         return {}
     crops = fixed_crops(data.training_crops(_FOLDING_CROP), 4, _FOLDING_CROP, seed=0)
-    apart = largest_difference(artifact.network.eval(), plain.network, crops.blurred)
+    apart = largest_difference(artifact.network.eval().cpu(), plain.network, crops.blurred)
     if apart > MOST_APART:
         raise RuntimeError(f"the folded network is {apart:g} off the one that was trained")
     plain.save(folder)

@@ -3,7 +3,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from baseline.networks.convolutions import BranchedConv, Imitates, SeparableConv, ShuffledUp, branched_conv
+from baseline.networks.convolutions import (
+    CONVOLUTIONS,
+    BranchedConv,
+    Imitates,
+    SeparableConv,
+    ShuffledUp,
+    branched_conv,
+)
 
 WIDTHS = [(6, 6, 1), (6, 10, 1), (6, 10, 2)]
 
@@ -95,8 +102,6 @@ def test_of_other_convolutions_a_separable_one_keeps_the_best_of_rank_one() -> N
 
 @pytest.mark.parametrize("conv", ["plain", "branched"])
 def test_a_shuffled_convolution_begins_as_a_transposed_one_exactly(conv: str) -> None:
-    from baseline.networks.convolutions import CONVOLUTIONS
-
     transposed = filled(nn.ConvTranspose2d(6, 5, 4, stride=2, padding=1))
     layer = ShuffledUp(6, 5, CONVOLUTIONS[conv])
     x = torch.randn(2, 6, 7, 9)
