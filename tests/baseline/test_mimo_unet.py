@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baseline.errors import UserError
-from baseline.networks.mimo_unet import AsymmetricFusion, FeatureAttention, ShallowImageFeatures, plain_conv
+from baseline.networks.convolutions import plain_conv
+from baseline.networks.mimo_unet import AsymmetricFusion, FeatureAttention, ShallowImageFeatures
 from baseline.networks.zoo import build
 from compress.cost import count_macs, parameters
 

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from baseline.errors import UserError
-from baseline.networks.mimo_unet import plain_conv
+from baseline.networks.convolutions import plain_conv
 from baseline.networks.mimo_unet_attention import ChannelAttention, ConcatenatedFusion, ConvolvedImage
 from baseline.networks.zoo import build
 from compress.cost import parameters
