@@ -75,13 +75,22 @@ def edge(_teacher: Plan) -> Plan:
     return "edge", {"conv": "branched"}
 
 
+@STUDENTS.register("nafnet")
+def nafnet(teacher: Plan) -> Plan:
+    """For GPUs: NAFNet of the teacher's width and three quarters of its blocks, gates in place of activations."""
+    return "nafnet", _sized(teacher, 1.0, 0.75)
+
+
 def _mimo_unet(teacher: Plan, width: float = 1.0, depth: float = 1.0, conv: str = "plain") -> Plan:
-    """MIMO-UNet of shares of the teacher's width and blocks, before any pruning.
+    return "mimo-unet", _sized(teacher, width, depth) | {"conv": conv}
+
+
+def _sized(teacher: Plan, width: float, depth: float) -> dict[str, Any]:
+    """Shares of the teacher's width and blocks, before any pruning.
 
     Of a teacher that states no width or blocks, those of the standard MIMO-UNet are shared.
     """
     architecture, arguments = teacher
     defaults = default_arguments(architecture if architecture in NETWORKS else "mimo-unet")
     sized = {key: arguments.get(key, defaults[key]) for key in ("width", "num_blocks")}
-    blocks = max(1, round(depth * sized["num_blocks"]))
-    return "mimo-unet", {"width": round(width * sized["width"]), "num_blocks": blocks, "conv": conv}
+    return {"width": round(width * sized["width"]), "num_blocks": max(1, round(depth * sized["num_blocks"]))}

@@ -5,17 +5,16 @@ from collections.abc import Mapping
 from torch import nn
 
 from baseline.artifact import Artifact, load
-from baseline.data.loader import fixed_crops
 from compress.distill import distillation
 from compress.features import Adapted, matched_by_scale
 from compress.settings import DistillSettings
 from compress.students import student_plan
 from compress.warm_start import warm_start_
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import fit_and_save, parent_of, teacher_folder, teacher_for
+from recipes.stages.wiring import fit_and_save, parent_of, some_crops, teacher_folder, teacher_for
 
-_WARM_CROPS, _WARM_CROP = 16, 96
-"""How many training crops, of which side, say which of the teacher's channels matter."""
+_WARM_CROPS = 32
+"""How many training crops say which of the teacher's channels matter."""
 
 
 def run(given: StageInput, settings: DistillSettings) -> StageOutcome:
@@ -26,13 +25,13 @@ def run(given: StageInput, settings: DistillSettings) -> StageOutcome:
     else:
         plan = student_plan(settings.student, (root.architecture, root.arguments), settings.arguments)
         student = Artifact.new(*plan, settings.seed)
+    pairs = _features(student.network, root.network, settings)
+    teacher = teacher_for(given, "distill", settings, list(pairs.values()))
     found = {}
     if settings.warm_start:
-        crops = fixed_crops(given.data.training_crops(_WARM_CROP), _WARM_CROPS, _WARM_CROP, settings.seed)
+        crops = some_crops(given, settings, _WARM_CROPS)
         found["warm_start"] = warm_start_(student.network, root.network, [crops]).as_json()
-    pairs = _features(student.network, root.network, settings)
     adapted = Adapted(student.network, root.network, pairs) if pairs else None
-    teacher = teacher_for(given, "distill", settings, list(pairs.values()))
     loss = distillation(teacher, settings, adapted, settings.features_weight)
     outcome = fit_and_save(student, loss, given, settings, "distill", adapted)
     outcome.details |= found | {"features": pairs} | teacher.report()

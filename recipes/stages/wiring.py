@@ -8,23 +8,20 @@ from torch import nn
 
 from baseline.artifact import Artifact, load, read_manifest
 from baseline.checksum import file_sha256
-from baseline.data.loader import fixed_crops
-from baseline.data.pairs import DataSet
+from baseline.data.loader import Batch, fixed_crops
 from baseline.distributed import process_number
 from baseline.errors import UserError
 from baseline.evaluate import mean_psnr
 from baseline.folding import MOST_APART, deployed_form, largest_difference
 from baseline.losses import Loss
 from baseline.phases import spans
-from baseline.restorer import NetworkRestorer
+from baseline.restorer import NetworkRestorer, check_crops
 from baseline.settings import FitSettings, Settings
 from baseline.trainer import FitReport, fit
 from compress.cost import parameters
 from compress.lessons import LessonCache, Teacher
 from recipes.stages.stage import StageInput, StageOutcome
 from recipes.store import key_of, library_versions
-
-_FOLDING_CROP = 96
 
 
 def parent_of(given: StageInput, stage_name: str) -> Path:
@@ -72,21 +69,27 @@ def fit_and_save(
         "data_notes": list(given.data.notes),
     }
     if process_number() == 0:
-        found |= _save_folded(artifact, given.output, given.data)
+        found |= _save_folded(artifact, given.output, given, settings)
         if report.last is not None:
             trained.load_state_dict(report.last)
-            _save_folded(artifact, given.output / "last", given.data)
+            _save_folded(artifact, given.output / "last", given, settings)
     return StageOutcome(report.steps, report.minutes, pictures_of(settings), details=found)
 
 
-def _save_folded(artifact: Artifact, folder: Path, data: DataSet) -> dict[str, Any]:
+def some_crops(given: StageInput, settings: FitSettings, count: int) -> Batch:
+    """A few training crops to look at, as large as the training's, which its networks take."""
+    crop = max(settings.crops)
+    return fixed_crops(given.data.training_crops(crop), count, crop, settings.seed)
+
+
+def _save_folded(artifact: Artifact, folder: Path, given: StageInput, settings: FitSettings) -> dict[str, Any]:
     """Save an artifact, its branches folded; returns what there is to say of that."""
     plain = deployed_form(artifact)
     if plain is artifact:
         artifact.save(folder)
         return {}
-    crops = fixed_crops(data.training_crops(_FOLDING_CROP), 4, _FOLDING_CROP, seed=0)
-    apart = largest_difference(artifact.network.eval().cpu(), plain.network, crops.blurred)
+    crops = some_crops(given, settings, 4).blurred
+    apart = largest_difference(artifact.network.eval().cpu(), plain.network, crops)
     if apart > MOST_APART:
         raise RuntimeError(f"the folded network is {apart:g} off the one that was trained")
     plain.save(folder)
@@ -114,7 +117,9 @@ def teacher_for(given: StageInput, stage_name: str, settings: FitSettings, layer
     if settings.crop_set is not None and given.store is not None:
         asked = {"teacher": file_sha256(folder / "model.json"), "layers": list(layers)}
         cache = LessonCache(given.store.folder / "lessons" / key_of(asked))
-    return Teacher(load(folder).network, layers, cache)
+    network = load(folder).network
+    check_crops(settings.crops, network)
+    return Teacher(network, layers, cache)
 
 
 def teacher_folder(given: StageInput, stage_name: str) -> Path:

@@ -11,12 +11,15 @@ from baseline.data import photos
 from baseline.data.pairs import DataSet, PairSet
 from baseline.data.pictures import list_pictures
 from baseline.errors import UserError
-from baseline.settings import Settings
+from baseline.networks.mimo_unet import MIMOUNet
+from baseline.settings import FitSettings, Settings
 from compress.settings import QuantizeSettings
 from recipes.pipeline import Pipeline
+from recipes.resolve import artifact_folder
 from recipes.schema import parse_steps
 from recipes.stages.quantize import material
 from recipes.stages.stage import STAGES, StageInput, StageOutcome
+from recipes.stages.wiring import teacher_for
 from recipes.store import Store, source_sha256
 
 CHAIN = [{"prune": {"ratio": 0.3}}, {"train": {"steps": 5}}, {"quantize": {"scheme": "int8"}}, {"export": {}}]
@@ -146,6 +149,14 @@ def test_a_stage_without_a_network_before_it_says_so(stage: str, tmp_path: Path)
     given = StageInput(None, None, DataSet("x", PairSet({})), tmp_path, tmp_path)
     with pytest.raises(UserError, match="must follow a network; it stands first"):
         STAGES[step.stage].run(given, step.settings)
+
+
+def test_crops_that_the_teacher_does_not_take_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(MIMOUNet, "size_multiple", 32)
+    given = StageInput(None, artifact_folder("photos"), DataSet("x", PairSet({})), tmp_path, tmp_path)
+    teacher_for(given, "distill", FitSettings(steps=1, crop=64))
+    with pytest.raises(UserError, match="crops must be multiples of 32 for this network; got 48"):
+        teacher_for(given, "distill", FitSettings(steps=1, crop=48))
 
 
 def test_calibration_comes_from_training_photographs(monkeypatch: pytest.MonkeyPatch) -> None:
