@@ -358,20 +358,14 @@ def a_step(network: nn.Module, loss: Loss, batch: Batch) -> Callable[[], object]
 
 
 def show_steps(record: dict[str, Any]) -> None:
-    """Milliseconds, and what distillation adds in teacher's forward passes."""
-    names = list(record["rows"][0]["median_ms"])
-    shown = Table(
-        "student",
-        *(f"{name} ms" for name in names),
-        "outputs add",
-        "full adds",
-        "cached adds",
-        title=record["conditions"],
-    )
+    """Milliseconds of a plain step and of the teacher, and what distillation adds, also as a share of the teacher."""
+    added = ("outputs", "full", "full, cached")
+    shown = Table("student", "step ms", "teacher ms", *(f"+ {name}" for name in added), title=record["conditions"])
     for row in record["rows"]:
         ms = row["median_ms"]
-        added = ((ms[name] - ms["scratch"]) / ms["teacher"] for name in ("outputs", "full", "full, cached"))
-        shown.add_row(row["student"], *(f"{ms[name]:.0f}" for name in names), *(f"{a:.2f} x teacher" for a in added))
+        extra = (ms[name] - ms["scratch"] for name in added)
+        times = (f"{more:.0f} ms ({more / ms['teacher']:.2f} x)" for more in extra)
+        shown.add_row(row["student"], f"{ms['scratch']:.0f}", f"{ms['teacher']:.0f}", *times)
     Console().print(shown)
     click.echo(f"machine: {record['machine'].get('cpu', '')}")
 
