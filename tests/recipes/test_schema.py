@@ -169,7 +169,15 @@ def test_assignments_nest_and_read_yaml() -> None:
         assign_(values, "a.2.b=3")
 
 
-TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "null": type(None)}
+TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "null": type(None),
+}
 
 
 def accepts(schema: dict[str, Any], value: Any, root: dict[str, Any]) -> bool:
