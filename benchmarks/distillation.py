@@ -241,8 +241,8 @@ def test_psnr(row: dict[str, Any]) -> float:
 
 def show(record: dict[str, Any]) -> None:
     """A row a student and method: the mean over seeds and their spread, and the gain over scratch, paired by seed."""
-    columns = ("student", "method", "rate", "test PSNR dB", "seeds from..to", "over scratch dB", "gain kept", "minutes")
-    shown = Table(*columns, title=record["conditions"])
+    columns = ("method", "seeds", "test PSNR dB", "over scratch dB", "gain kept")
+    shown = Table("student, its rate", *columns, title=record["conditions"])
     blurred, teacher = record["blurred_psnr_db"], record["teacher_psnr_db"]
     for student in RATES:
         scratch = {seed: test_psnr(row) for seed, row in of(record, student, "scratch").items()}
@@ -254,14 +254,12 @@ def show(record: dict[str, Any]) -> None:
             won = [value - scratch[seed] for seed, value in values.items() if seed in scratch]
             mean = float(np.mean(list(values.values())))
             shown.add_row(
-                student,
+                f"{student.removeprefix('mimo-unet-')}, {record['rates'][student]:g}",
                 method,
-                f"{record['rates'][student]:g}",
-                f"{mean:.2f} ({len(values)} seeds)",
-                f"{min(values.values()):.2f}..{max(values.values()):.2f}",
-                f"{np.mean(won):+.2f} ({min(won):+.2f}..{max(won):+.2f})",
+                str(len(values)),
+                f"{mean:.2f} ({min(values.values()):.2f} to {max(values.values()):.2f})",
+                f"{np.mean(won):+.2f} ({min(won):+.2f} to {max(won):+.2f})",
                 f"{(mean - blurred) / (teacher - blurred):.2f}",
-                f"{np.mean([row['minutes'] for row in rows.values()]):.0f}",
             )
         shown.add_section()
     Console().print(shown)
