@@ -16,7 +16,7 @@ from compress.settings import PruneSettings
 from compress.students import STUDENTS
 from compress.verify import TOLERANCE, check_groups, error_of_removing, not_exact_together
 
-NETWORKS = {
+NETWORKS = {student: STUDENTS[student](("mimo-unet", {"width": 8, "num_blocks": 1})) for student in STUDENTS} | {
     "plain": ("mimo-unet", {"width": 8, "num_blocks": 1}),
     "two blocks": ("mimo-unet", {"width": 8, "num_blocks": 2}),
     "separable": ("mimo-unet", {"width": 8, "num_blocks": 1, "conv": "separable"}),
@@ -24,7 +24,8 @@ NETWORKS = {
     "attention": ("mimo-unet-attention", {"width": 8, "num_blocks": 1}),
     "separable attention": ("mimo-unet-attention", {"width": 8, "num_blocks": 1, "conv": "separable"}),
     "unet": ("unet", {"width": 8, "num_blocks": 1}),
-} | {student: STUDENTS[student](("mimo-unet", {"width": 8, "num_blocks": 1})) for student in STUDENTS}
+    "nafnet": ("nafnet", {"width": 8, "num_blocks": 2}),
+}
 
 OUTPUT = "its channels are those of an output"
 NOT_ZEROING = "removing its channels is not zeroing them: outputs differ by"
@@ -174,7 +175,7 @@ FOREIGN: dict[type[Foreign], dict[str, str]] = {
 
 LAID_OUT = {
     "edge": {"decoder.1.conv2"},
-    "nafnet": {"encoder.2.0.feed.2", "decoder.0.0.feed.2", "decoder.1.0.feed.2"},
+    "nafnet": {"encoder.2.1.feed.2", "decoder.0.1.feed.2", "decoder.1.1.feed.2"},
 }
 """What is joined with channels that are laid out as pixels, or normalized over all channels, cannot go exactly."""
 
@@ -190,7 +191,7 @@ def test_removing_is_zeroing_in_every_group_but_the_outputs(name: str) -> None:
     assert protected.keys() - outputs == LAID_OUT.get(name, set())
     assert all(protected[group].startswith((NOT_ZEROING, BREAKS)) for group in LAID_OUT.get(name, set()))
     exact = [c for c in checks if c.name not in protected]
-    assert len(exact) >= 10
+    assert len(exact) > 10
     assert all(c.channels >= 2 and c.relative_error is not None and c.relative_error < 1e-8 for c in exact)
 
 
