@@ -138,9 +138,14 @@ class FitSettings(Settings):
         uneven = [b for b in (self.batch, *(p.batch for p in self.phases)) if b and b % self.processes]
         if uneven:
             raise ValueError(f"a batch must be a multiple of processes ({self.processes}); got {uneven[0]}")
-        if self.loss.ssim and min(self.crops) < _SSIM_CROP:
+        if any(loss.ssim for loss in self.losses) and min(self.crops) < _SSIM_CROP:
             raise ValueError(f"crops must be at least {_SSIM_CROP} pixels for the term ssim; got {min(self.crops)}")
         return self
+
+    @property
+    def losses(self) -> list[LossSettings]:
+        """The terms against every target."""
+        return [self.loss]
 
     @property
     def crops(self) -> list[int]:

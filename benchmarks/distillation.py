@@ -58,8 +58,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "outputs": {"features_weight": 0.0},
     "full": {"features_weight": 0.3},
     "warm start, full": {"features_weight": 0.3, "warm_start": True},
+    "warm start, sharp": {"teacher_weight": 1e-9, "warm_start": True},
 }
-"""`outputs`: the sharp pictures and the teacher's outputs, both in L1 and frequency; `full`: its features, too."""
+"""`outputs`: the sharp pictures and the teacher's outputs, both in L1 and frequency; `full`: its features, too.
+
+`warm start, sharp` is the control of the one before: the same beginning, and then the sharp pictures as good as alone.
+"""
 
 
 @dataclass(frozen=True)

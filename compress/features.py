@@ -36,7 +36,8 @@ def shapes_of(network: nn.Module, layers: Iterable[str] | None = None) -> dict[s
 
     Of all layers that give N,C,h,w, or of the named ones: a UserError if one of these gives something else.
     """
-    example = small_example(network)
+    # Twice as wide as high, so that pixels of N,H,W,C are not taken for channels.
+    example = small_example(network).repeat(1, 1, 1, 2)
     names = [name for name, _ in network.named_modules() if name] if layers is None else list(layers)
     training = network.training
     with torch.no_grad(), tapped(network.eval(), names) as kept:
@@ -54,8 +55,9 @@ def shapes_of(network: nn.Module, layers: Iterable[str] | None = None) -> dict[s
 
 
 def _is_a_map(given: Tensor, example: Tensor) -> bool:
-    """Whether something has a whole scale, and is not the mean of a whole picture."""
-    return example.shape[-2] % given.shape[-2] == 0 and given.shape[-2] > 1
+    """Whether something has one whole scale in height and width, and is not the mean of a whole picture."""
+    height, width = given.shape[-2:]
+    return example.shape[-2] % height == 0 and height > 1 and width == 2 * height
 
 
 def matched_by_scale(student: nn.Module, teacher: nn.Module) -> dict[str, str]:

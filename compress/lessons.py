@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from baseline.progress import console
 from baseline.restorer import on_device, outputs_of
 from compress.features import tapped
 
+_SPARE_BYTES = 2e9
+"""What a cache leaves free on its disk."""
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -29,16 +33,18 @@ class Lesson:
 class LessonCache:
     """Lessons of single crops on disk, in half precision, each under the checksum of its crop.
 
-    `folder` belongs to one teacher and one choice of layers. Reading is timed against computing once both are known:
-    where it is no faster, the cache is not read any more.
+    `folder` belongs to one teacher, one choice of layers and all else that lessons depend on; `expected` crops will be
+    asked for. Reading is timed against computing once both are known: where it is no faster, the cache is left. What it
+    costs to write a lesson, once, is told but not judged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, expected: int | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.read = self.computed = 0
-        self.read_seconds = self.computed_seconds = 0.0
-        self.slower = False
+        self.expected = expected
+        self.read = self.computed = self.kept = 0
+        self.read_seconds = self.computed_seconds = self.kept_seconds = 0.0
+        self.slower = self.full = False
 
     def find(self, crop: Tensor) -> list[Tensor] | None:
         """The tensors kept for a crop, 3,H,W; None if there are none, or if their file is damaged."""
@@ -52,22 +58,42 @@ class LessonCache:
             kept = load_file(path)
         except SafetensorError:
             return None
-        tensors = [kept[str(number)].float() for number in range(len(kept))]
+        tensors = [kept[str(number)].to(crop.device).float() for number in range(len(kept))]
+        _wait_for(crop.device)
         self.read += 1
         self.read_seconds += time.perf_counter() - started
         return tensors
 
-    def keep(self, crops: Tensor, tensors: Sequence[Tensor], seconds: float) -> None:
-        """Keep what took so long to compute for N,3,H,W, a file a crop, which appears whole or not at all."""
+    def keep(self, crops: Tensor, tensors: Sequence[Tensor], seconds: float) -> list[list[Tensor]]:
+        """Keep what took so long to compute for N,3,H,W, a file a crop, which appears whole or not at all.
+
+        Returns it crop by crop, rounded as it will be read, so that nothing depends on what had been kept before.
+        """
         self.computed += len(crops)
         self.computed_seconds += seconds
-        if self.slower:
-            return
-        for number, crop in enumerate(crops):
-            path = self._path(crop)
-            beside = path.with_suffix(f".{os.getpid()}")
-            save_file({str(i): _compact(tensor[number]) for i, tensor in enumerate(tensors)}, beside)
-            beside.replace(path)
+        compact = [[_compact(tensor[number]) for tensor in tensors] for number in range(len(crops))]
+        self.full = self.full or shutil.disk_usage(self.folder).free < _SPARE_BYTES
+        if not (self.slower or self.full):
+            started = time.perf_counter()
+            for crop, parts in zip(crops, compact, strict=True):
+                self._write(crop, parts)
+            self.kept_seconds += time.perf_counter() - started
+        return [[part.float() for part in parts] for parts in compact]
+
+    def _write(self, crop: Tensor, parts: Sequence[Tensor]) -> None:
+        path = self._path(crop)
+        beside = path.with_suffix(f".{os.getpid()}")
+        save_file({str(number): part.cpu() for number, part in enumerate(parts)}, beside)
+        if not self.kept and self.expected:
+            megabytes = self.expected * beside.stat().st_size / 1e6
+            console.print(
+                f"the teacher's lessons of {self.expected} crops are kept in {self.folder}: {megabytes:.0f} MB; "
+                "delete them when you like",
+                highlight=False,
+                markup=False,
+            )
+        beside.replace(path)
+        self.kept += 1
 
     def judge(self) -> None:
         """Stop reading if so far it took longer than computing."""
@@ -92,6 +118,10 @@ class LessonCache:
             said += f", {self.read_ms:.1f} ms each"
         if self.computed:
             said += f"; computed in {self.computed_ms:.1f} ms each"
+        if self.kept:
+            said += f", written in {1000 * self.kept_seconds / self.kept:.1f} ms"
+        if self.full:
+            said += f"; not all were kept: {_SPARE_BYTES / 1e9:.0f} GB of the disk stay free"
         return f"{said}; the cache was slower, and left" if self.slower else said
 
     def _path(self, crop: Tensor) -> Path:
@@ -102,7 +132,13 @@ class LessonCache:
 def _compact(tensor: Tensor) -> Tensor:
     """In half precision, unless that is too small for its values."""
     half = tensor.half()
-    return (half if bool(half.isfinite().all()) else tensor).contiguous().cpu()
+    return (half if bool(half.isfinite().all()) else tensor).contiguous()
+
+
+def _wait_for(device: torch.device) -> None:
+    """Until what a GPU was told is done, which a clock would otherwise not see."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class Teacher:
@@ -123,12 +159,13 @@ class Teacher:
             asked = blurred[missing]
             started = time.perf_counter()
             computed = self._computed(asked)
-            self.cache.keep(asked, computed, time.perf_counter() - started)
-            for place, number in enumerate(missing):
-                found[number] = [tensor[place] for tensor in computed]
+            _wait_for(blurred.device)
+            kept = self.cache.keep(asked, computed, time.perf_counter() - started)
+            for number, tensors in zip(missing, kept, strict=True):
+                found[number] = tensors
         self.cache.judge()
         whole = [tensors for tensors in found if tensors is not None]
-        return self._lesson([torch.stack(parts).to(blurred.device) for parts in zip(*whole, strict=True)])
+        return self._lesson([torch.stack(parts) for parts in zip(*whole, strict=True)])
 
     def report(self) -> dict[str, Any]:
         """What is kept of the cache for the record; it is also said to whoever watches."""

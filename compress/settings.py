@@ -112,6 +112,11 @@ class TaughtSettings(FitSettings):
         """The teacher's outputs are a target."""
         return True
 
+    @property
+    def losses(self) -> list[LossSettings]:
+        """Those against the sharp pictures, and those against the teacher's outputs."""
+        return [self.loss, *([self.teacher_loss] if self.teacher_loss else [])]
+
     @model_validator(mode="after")
     def _something_is_taught(self) -> "TaughtSettings":
         if not self.taught_weight:

@@ -20,9 +20,7 @@ _SLIM = 0.44
 
 def student_plan(name: str, teacher: Plan, overrides: dict[str, Any]) -> Plan:
     """The student's architecture and arguments, sized after its teacher unless overridden; or your own network."""
-    if ":" in name:
-        return name, overrides
-    architecture, arguments = STUDENTS[name](teacher)
+    architecture, arguments = (name, {}) if ":" in name else STUDENTS[name](teacher)
     check_arguments(architecture, arguments | overrides)
     return architecture, arguments | overrides
 

@@ -170,10 +170,13 @@ def _fastest_marked(rows: list[LatencyRow]) -> list[LatencyRow]:
     return marked
 
 
-def fastest_first(subject: Subject, rows: list[LatencyRow]) -> Subject:
-    """The subject with its deployables in the order of their latency on a CPU: it is scored as the fastest."""
+def in_order(subject: Subject, rows: list[LatencyRow], gated: str | None) -> Subject:
+    """The subject with the deployable first that it is scored and sized as: the fastest on a CPU.
+
+    Or that of the runtime whose latency is `gated`: one file holds all gates, or none does.
+    """
     taken = {row.runtime: row.median_ms for row in rows if row.device == "cpu" and row.median_ms is not None}
-    order = sorted(subject.files, key=lambda runtime: taken.get(runtime, float("inf")))
+    order = sorted(subject.files, key=lambda runtime: (runtime != gated, taken.get(runtime, float("inf"))))
     return replace(subject, files={runtime: subject.files[runtime] for runtime in order})
 
 

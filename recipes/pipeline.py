@@ -12,12 +12,11 @@ import torch
 from baseline.artifact import read_manifest
 from baseline.checksum import file_sha256
 from baseline.data.pairs import DataSet
-from baseline.networks.zoo import own_source
 from compress.machine import describe_machine
 from compress.runtimes.compiler import build_identity
 from recipes.schema import Step
 from recipes.stages.stage import STAGES, StageInput
-from recipes.store import Store, key_of, library_versions, source_sha256
+from recipes.store import Store, key_of, library_versions, own_network_sha256, source_sha256
 
 Tell = Callable[[dict[str, Any]], None]
 """Told what happens, for the log."""
@@ -74,15 +73,15 @@ class Pipeline:
             "versions": library_versions(step.settings.packages),
             "sources": source_sha256((*stage.sources, f"recipes/stages/{step.stage}.py", "recipes/stages/wiring.py")),
         }
+        own = {"own_network": _architecture(parent, step)}
         if step.settings.uses_teacher and self.teacher is not None:
             identity["teacher"] = file_sha256(self.teacher / "model.json")
+            own["own_teacher"] = read_manifest(self.teacher).architecture
         if stage.uses_data:
             identity["data"] = self.data.manifest
             identity["device"] = "cuda" if torch.cuda.is_available() else "cpu"
-        architecture = _architecture(parent, step)
-        source = None if architecture is None else own_source(architecture)
-        if source is not None:
-            identity["own_network"] = file_sha256(source)
+        checksums = {name: own_network_sha256(architecture) for name, architecture in own.items()}
+        identity |= {name: checksum for name, checksum in checksums.items() if checksum is not None}
         if stage.depends_on_machine or step.settings.depends_on_machine:
             identity["built_on"] = build_identity()
         if step.settings.depends_on_machine:

@@ -93,15 +93,17 @@ def run_info(name: str, recipe: Recipe, data: DataSet, blurred: list[PictureScor
     )
 
 
+_GATED = {"min_gain_kept": "gain_kept", "max_psnr_loss_db": "psnr_loss_db", "max_file_mb": "file_mb"}
+"""The gates that look at a metric, and which."""
+
+
 def judge(metrics: dict[str, Measurement], latency: list[LatencyRow], gates: Gates) -> list[GateVerdict]:
     """The verdict of every gate that is set; one that lacks its measurement is not passed."""
     verdicts = []
-    if gates.min_gain_kept is not None:
-        verdicts.append(_verdict("min_gain_kept", gates.min_gain_kept, metrics["gain_kept"].value))
-    if gates.max_psnr_loss_db is not None:
-        verdicts.append(_verdict("max_psnr_loss_db", gates.max_psnr_loss_db, metrics["psnr_loss_db"].value))
-    if gates.max_file_mb is not None:
-        verdicts.append(_verdict("max_file_mb", gates.max_file_mb, metrics["file_mb"].value))
+    for name, key in _GATED.items():
+        limit = getattr(gates, name)
+        if limit is not None:
+            verdicts.append(_verdict(name, limit, metrics[key].value if key in metrics else None))
     if gates.max_latency_ms is not None:
         gate = gates.max_latency_ms
         rows = [r.median_ms for r in latency if (r.runtime, r.device) == (gate.runtime, gate.device)]

@@ -23,15 +23,15 @@ from recipes.measuring import (
     Subject,
     artifact_of,
     cost_cached,
-    fastest_first,
     how_scored,
+    in_order,
     places,
     sample_names,
     score_cached,
     time_cached,
 )
 from recipes.pipeline import Pipeline
-from recipes.recording import Finished, Reference, record_of, run_info
+from recipes.recording import Finished, Reference, judge, record_of, run_info
 from recipes.resolve import artifact_folder
 from recipes.schema import Recipe, Step, as_yaml
 from recipes.store import Store, library_versions
@@ -92,8 +92,9 @@ class _Run:
         self._tell({"event": "time", "variant": "all", "how": "in turn"})
         subjects = [one.subject for one in finished.values()]
         latencies = time_cached(self.store, subjects, self.recipe.measure, self.machine)
+        gated = self.recipe.gates.max_latency_ms
         for name, one in finished.items():
-            one.subject = fastest_first(one.subject, latencies[name])
+            one.subject = in_order(one.subject, latencies[name], None if gated is None else gated.runtime)
         blurred = self._score(Subject("blurred", None, {}))
         self._keep_sharp()
         scores = self._score_all(finished, failed)
@@ -128,7 +129,8 @@ class _Run:
     def _failed(self, name: str, error: UserError) -> Variant:
         self._tell({"event": "failed", "variant": name, "error": str(error)})
         chain = [step.label() for step in self.recipe.variants[name]]
-        return Variant(name=name, chain=chain, status="failed", error=str(error))
+        unjudged = judge({}, [], self.recipe.gates)
+        return Variant(name=name, chain=chain, status="failed", error=str(error), gates=unjudged)
 
     def _finish(self, pipeline: Pipeline, start: Path | None, steps: list[Step], name: str) -> Finished:
         """A chain and, for every runtime with files that is asked for, its deployable or why there is none."""

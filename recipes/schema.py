@@ -241,6 +241,12 @@ def _chains(variants: dict[str, list[dict[str, Any]]], where: str) -> dict[str, 
 
 def _check_order(chain: list[Step], place: str) -> None:
     for number, step in enumerate(chain):
+        if number and step.settings.starts_anew:
+            raise UserError(
+                f"{place} must name a new network first; {step.label()} comes after {chain[number - 1].stage}, whose "
+                f"result would be lost. Leave {'student' if step.stage == 'distill' else 'network'} out to go on with "
+                "it, or put the stage first."
+            )
         if step.stage == "export":
             raise UserError(
                 f"{place} must not export by itself; every variant is exported for measure.runtimes. Leave it out."

@@ -13,6 +13,7 @@ from typing import Any
 
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
+from baseline.networks.zoo import own_source
 from baseline.progress import console
 
 _ENTRY = "entry.json"
@@ -96,6 +97,12 @@ def source_sha256(sources: tuple[str, ...]) -> str:
         for path in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def own_network_sha256(architecture: str | None) -> str | None:
+    """The checksum of the file of a user's own network, as far as it has one; None for our networks."""
+    source = None if architecture is None else own_source(architecture)
+    return None if source is None else file_sha256(source)
 
 
 def library_versions(optional: tuple[str, ...] = ()) -> dict[str, str]:

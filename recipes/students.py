@@ -1,12 +1,14 @@
 """The students beside the shipped teacher: what they are for, what they cost, and how fast they are on this machine."""
 
 import json
+import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from baseline.artifact import Artifact, read_manifest
 from baseline.data.datasets import open_data
@@ -31,6 +33,11 @@ SIZE = (256, 256)
 PRECISIONS = ("fp32", "int8")
 _PREFERRED = ("openvino", "onnxruntime", "aoti")
 """Runtimes for CPUs, those whose files are made in seconds first."""
+
+
+_Times = dict[str, dict[str, float | None]]
+"""Milliseconds by network and precision."""
+_TIMES = TypeAdapter(_Times)
 
 
 @dataclass(frozen=True)
@@ -101,15 +108,21 @@ def _cache(runtime: str, networks: dict[str, Artifact]) -> Path:
     return cache_folder() / "students" / f"{key_of(identity)}.json"
 
 
-def _known(runtime: str, networks: dict[str, Artifact]) -> dict[str, dict[str, float | None]]:
-    """What was timed here before."""
+def _known(runtime: str, networks: dict[str, Artifact]) -> _Times:
+    """What was timed here before; nothing if its file is damaged."""
     path = _cache(runtime, networks)
-    return json.loads(path.read_text()) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return _TIMES.validate_json(path.read_text())
+    except ValueError:
+        console.print(f"{path} is damaged; networks are timed anew", highlight=False, markup=False)
+        return {}
 
 
-def _timed(runtime: str, networks: dict[str, Artifact]) -> dict[str, dict[str, float | None]]:
+def _timed(runtime: str, networks: dict[str, Artifact]) -> _Times:
     """Export everything in both precisions, time it in turn, and keep that."""
-    console.print(f"timing {len(networks)} networks on this machine, once: some minutes", highlight=False)
+    console.print(f"timing {len(networks)} networks on this machine, once: a minute each", highlight=False)
     restorers: dict[tuple[str, str], Restorer] = {}
     with tempfile.TemporaryDirectory() as folder, progress("exporting", len(PRECISIONS) * len(networks)) as steps:
         for name, artifact in networks.items():
@@ -119,12 +132,14 @@ def _timed(runtime: str, networks: dict[str, Artifact]) -> dict[str, dict[str, f
                 steps(len(restorers))
         labels = {f"{name} {precision}": restorer for (name, precision), restorer in restorers.items()}
         taken = time_in_turn(labels, "cpu", LatencySettings(SIZE))
-    found: dict[str, dict[str, float | None]] = {
+    found: _Times = {
         name: {precision: taken[f"{name} {precision}"].median_ms for precision in PRECISIONS} for name in networks
     }
     cache = _cache(runtime, networks)
     cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.write_text(json.dumps(found))
+    beside = cache.with_suffix(f".{os.getpid()}.part")
+    beside.write_text(json.dumps(found))
+    beside.replace(cache)
     return found
 
 

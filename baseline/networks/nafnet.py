@@ -1,8 +1,11 @@
-"""NAFNet (Chen et al., ECCV 2022, arXiv 2204.04676), written from the paper: a U-Net without activation functions."""
+"""NAFNet (Chen et al., ECCV 2022, arXiv 2204.04676), written from the paper: a U-Net without activation functions.
+
+The authors' code differs in this: it has four scales below the first, LayerNorm's epsilon is 1e-6 and not 1e-5, the 1x1
+convolutions before a pixel shuffle have no biases, and pictures may be tested with averages over windows (TLC).
+"""
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class SimpleGate(nn.Module):
@@ -79,7 +82,7 @@ class NAFNet(nn.Module):
         self.head = nn.Conv2d(3, full, 3, padding=1)
         self.encoder = nn.ModuleList(block_stack(w) for w in (full, half, quarter))
         self.down = nn.ModuleList([nn.Conv2d(full, half, 2, 2), nn.Conv2d(half, quarter, 2, 2)])
-        self.up = nn.ModuleList([nn.Conv2d(quarter, 2 * quarter, 1), nn.Conv2d(half, 2 * half, 1)])
+        self.up = nn.ModuleList(nn.Sequential(nn.Conv2d(w, 2 * w, 1), nn.PixelShuffle(2)) for w in (quarter, half))
         self.decoder = nn.ModuleList(block_stack(w) for w in (half, full))
         self.out = nn.Conv2d(full, 3, 3, padding=1)
 
@@ -87,7 +90,7 @@ class NAFNet(nn.Module):
         full = self.encoder[0](self.head(image))
         half = self.encoder[1](self.down[0](full))
         quarter = self.encoder[2](self.down[1](half))
-        half = self.decoder[0](half + F.pixel_shuffle(self.up[0](quarter), 2))
-        full = self.decoder[1](full + F.pixel_shuffle(self.up[1](half), 2))
+        half = self.decoder[0](half + self.up[0](quarter))
+        full = self.decoder[1](full + self.up[1](half))
         restored: Tensor = self.out(full) + image
         return restored

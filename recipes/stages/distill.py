@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import nn
 
 from baseline.artifact import Artifact, load
@@ -31,6 +32,7 @@ def run(given: StageInput, settings: DistillSettings) -> StageOutcome:
     if settings.warm_start:
         crops = some_crops(given, settings, _WARM_CROPS)
         found["warm_start"] = warm_start_(student.network, root.network, [crops]).as_json()
+    torch.manual_seed(settings.seed)  # of the adapters, whatever was done before in this process
     adapted = Adapted(student.network, root.network, pairs) if pairs else None
     loss = distillation(teacher, settings, adapted, settings.features_weight)
     outcome = fit_and_save(student, loss, given, settings, "distill", adapted)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from baseline.artifact import Artifact, load, read_manifest
@@ -21,7 +22,7 @@ from baseline.trainer import FitReport, fit
 from compress.cost import parameters
 from compress.lessons import LessonCache, Teacher
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.store import key_of, library_versions
+from recipes.store import key_of, library_versions, own_network_sha256, source_sha256
 
 
 def parent_of(given: StageInput, stage_name: str) -> Path:
@@ -115,11 +116,25 @@ def teacher_for(given: StageInput, stage_name: str, settings: FitSettings, layer
     folder = teacher_folder(given, stage_name)
     cache = None
     if settings.crop_set is not None and given.store is not None:
-        asked = {"teacher": file_sha256(folder / "model.json"), "layers": list(layers)}
-        cache = LessonCache(given.store.folder / "lessons" / key_of(asked))
+        cache = LessonCache(given.store.folder / "lessons" / _lessons_key(folder, layers), settings.crop_set)
     network = load(folder).network
     check_crops(settings.crops, network)
     return Teacher(network, layers, cache)
+
+
+def _lessons_key(teacher: Path, layers: Sequence[str]) -> str:
+    """The key of what a teacher says of crops: it depends on all that computes it."""
+    manifest = read_manifest(teacher)
+    return key_of(
+        {
+            "teacher": file_sha256(teacher / "model.json"),
+            "own_network": own_network_sha256(manifest.architecture),
+            "layers": list(layers),
+            "sources": source_sha256(("baseline", "compress/lessons.py", "compress/features.py")),
+            "versions": library_versions(),
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+        }
+    )
 
 
 def teacher_folder(given: StageInput, stage_name: str) -> Path:

@@ -72,8 +72,8 @@ def test_the_network_is_its_straight_line(num_blocks: int) -> None:
     full = stage(F.conv2d(image, s["head.weight"], s["head.bias"], padding=1), "encoder.0")
     half = stage(halved(full, "down.0"), "encoder.1")
     quarter = stage(halved(half, "down.1"), "encoder.2")
-    half = stage(half + doubled(quarter, s, "up.0"), "decoder.0")
-    full = stage(full + doubled(half, s, "up.1"), "decoder.1")
+    half = stage(half + doubled(quarter, s, "up.0.0"), "decoder.0")
+    full = stage(full + doubled(half, s, "up.1.0"), "decoder.1")
     expected = F.conv2d(full, s["out.weight"], s["out.bias"], padding=1) + image
     torch.testing.assert_close(network(image), expected, atol=1e-5, rtol=1e-5)
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from baseline.data.loader import Batch
+from baseline.errors import UserError
 from baseline.losses import supervised
 from baseline.networks.zoo import build
 from baseline.restorer import outputs_of
@@ -139,10 +140,10 @@ def test_every_student_can_be_resized() -> None:
         architecture, arguments = student_plan(name, ("mimo-unet", {}), {"width": 8, "num_blocks": 1})
         assert (arguments["width"], arguments["num_blocks"]) == (8, 1)
         assert outputs_of(build(architecture, arguments), torch.rand(1, 3, 16, 16))[-1].shape == (1, 3, 16, 16)
-    assert student_plan("my.module:make", ("mimo-unet", {"width": 32}), {"depth": 3}) == (
-        "my.module:make",
-        {"depth": 3},
-    )
+    own = ("torch.nn:Conv2d", {"in_channels": 3})
+    assert student_plan(own[0], ("mimo-unet", {"width": 32}), own[1]) == own
+    with pytest.raises(UserError, match="'depth' is none"):
+        student_plan(own[0], ("mimo-unet", {"width": 32}), {"depth": 3})
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,21 @@ def test_shapes_are_channels_and_scale(tiny: Tiny) -> None:
         shapes_of(Averages(), ["squeeze"])
 
 
+def test_pixels_are_not_taken_for_channels() -> None:
+    network = build("nafnet", {"width": 8, "num_blocks": 1})
+    with pytest.raises(UserError, match=r"layer 'encoder\.0\.0\.norm1' gives none"):
+        shapes_of(network, ["encoder.0.0.norm1"])
+
+
+def test_phases_of_pixels_are_no_features_of_nafnet(tiny: Tiny) -> None:
+    network = build("nafnet", {"width": 8, "num_blocks": 1})
+    assert matched_by_scale(network, tiny()) == {
+        "decoder.1": "decoder.2",
+        "decoder.0": "decoder.1",
+        "encoder.2": "decoder.0",
+    }
+
+
 class Averages(nn.Module):
     """A network with a layer that gives one number a channel."""
 

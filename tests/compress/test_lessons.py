@@ -59,8 +59,9 @@ def test_each_crop_gets_the_lesson_that_was_computed_for_it(tiny: Tiny, tmp_path
 
 def test_values_beyond_half_precision_are_kept_as_they_are(tmp_path: Path) -> None:
     cache, crops = LessonCache(tmp_path), torch.rand(1, 3, 16, 16)
-    cache.keep(crops, [1e6 * crops, crops], seconds=1.0)
+    ((given, _),) = cache.keep(crops, [1e6 * crops, crops], seconds=1.0)
     large, small = cache.find(crops[0]) or []
+    assert torch.equal(given, large)
     assert torch.equal(large, 1e6 * crops[0])
     torch.testing.assert_close(small, crops[0].half().float())
 
@@ -76,10 +77,45 @@ def test_a_damaged_lesson_is_computed_again(tiny: Tiny, tmp_path: Path) -> None:
     assert counts.crops == 2
 
 
+@pytest.mark.parametrize("left", ["everything", "slower", "full"])
+def test_a_lesson_is_the_same_computed_and_read(
+    left: str, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crop = torch.rand(1, 3, 16, 16)
+    expected = Teacher(tiny(), ["decoder.1"], LessonCache(tmp_path / "first"))
+    expected(crop)
+    read = expected(crop)
+    assert expected.cache is not None
+    assert expected.cache.read == 1
+    cache = LessonCache(tmp_path / "second")
+    cache.slower = left == "slower"
+    if left == "full":
+        monkeypatch.setattr("compress.lessons._SPARE_BYTES", 1e30)
+    computed = Teacher(tiny(), ["decoder.1"], cache)(crop)
+    for own, other in zip(computed.outputs + computed.features, read.outputs + read.features, strict=True):
+        assert torch.equal(own, other)
+    assert len(list((tmp_path / "second").iterdir())) == (left == "everything")
+
+
+def test_what_lessons_will_take_is_said_and_that_a_disk_is_full(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, crops = LessonCache(tmp_path, expected=5000), torch.rand(2, 3, 16, 16)
+    cache.keep(crops, [crops], seconds=1.0)
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith("the teacher's lessons of 5000 crops are kept in ")
+    assert said.endswith(": 8 MB; delete them when you like")  # 5000 crops of 3x16x16 halves, and headers
+    monkeypatch.setattr("compress.lessons._SPARE_BYTES", 1e30)
+    cache.keep(torch.rand(1, 3, 16, 16), [crops[:1]], seconds=1.0)
+    assert "not all were kept" in str(cache)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_cache_that_is_slower_than_computing_is_left_and_said_to_be(tmp_path: Path) -> None:
     cache = LessonCache(tmp_path)
     crops = torch.rand(2, 3, 16, 16)
     cache.keep(crops, [crops], seconds=1.0)
+    cache.kept_seconds = 0.5
     assert cache.find(crops[0]) is not None
     cache.judge()
     assert not cache.slower
@@ -88,8 +124,8 @@ def test_a_cache_that_is_slower_than_computing_is_left_and_said_to_be(tmp_path: 
     assert cache.slower
     assert cache.find(crops[0]) is None
     assert str(cache) == (
-        "the teacher's lessons: 1 of 3 crops (33%) from the cache, 750.0 ms each; computed in 500.0 ms each; "
-        "the cache was slower, and left"
+        "the teacher's lessons: 1 of 3 crops (33%) from the cache, 750.0 ms each; computed in 500.0 ms each, "
+        "written in 250.0 ms; the cache was slower, and left"
     )
 
 

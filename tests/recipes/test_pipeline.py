@@ -1,12 +1,14 @@
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from baseline.artifact import Artifact, load
 from baseline.data import photos
 from baseline.data.pairs import DataSet, PairSet
 from baseline.data.pictures import list_pictures
@@ -25,8 +27,8 @@ from recipes.store import Store, source_sha256
 CHAIN = [{"prune": {"ratio": 0.3}}, {"train": {"steps": 5}}, {"quantize": {"scheme": "int8"}}, {"export": {}}]
 
 
-def write_manifest(folder: Path, lineage: list[dict[str, Any]]) -> None:
-    content = {"architecture": "mimo-unet", "weights_sha256": "", "lineage": lineage}
+def write_manifest(folder: Path, lineage: list[dict[str, Any]], architecture: str = "mimo-unet") -> None:
+    content = {"architecture": architecture, "weights_sha256": "", "lineage": lineage}
     (folder / "model.json").write_text(json.dumps(content))
 
 
@@ -56,7 +58,7 @@ class Stand:
         """Run a chain; the key of each of its stages."""
         teacher = self.folder / given.get("teacher", "teacher")
         teacher.mkdir(exist_ok=True)
-        (teacher / "model.json").write_text(f'"{teacher.name}"')
+        write_manifest(teacher, [{"stage": teacher.name}], given.get("architecture", "mimo-unet"))
         data = DataSet("x", PairSet({}), manifest={"version": given.get("data", 1)})
         pipeline = Pipeline(Store(self.folder / ".store"), data, self.events.append)
         pipeline.teacher = teacher
@@ -182,3 +184,58 @@ def test_a_changed_network_of_the_users_own_is_trained_again(stand: Stand, monke
     assert stand.keys(chain) == before
     module.write_text("def make(): return 1\n")
     assert stand.keys(chain) != before
+
+
+def test_what_a_changed_teacher_of_the_users_own_taught_is_taught_again(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = stand.folder / "own_teacher.py"
+    monkeypatch.syspath_prepend(str(stand.folder))
+    module.write_text("def make(): ...\n")
+    stages: tuple[dict[str, Any], ...] = ({"distill": {"steps": 1}}, {"train": {"steps": 1}})
+    before = [stand.keys([stage], architecture="own_teacher:make") for stage in stages]
+    module.write_text("def make(): return 1\n")
+    after = [stand.keys([stage], architecture="own_teacher:make") for stage in stages]
+    assert [b == a for b, a in zip(before, after, strict=True)] == [False, True]
+
+
+@pytest.mark.parametrize("change", ["source", "layers", "device", "version"])
+def test_lessons_are_kept_apart_where_they_would_differ(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = StageInput(
+        None, artifact_folder("photos"), DataSet("x", PairSet({})), tmp_path, tmp_path, Store(tmp_path / ".store")
+    )
+    settings = FitSettings(steps=1, crop=64, crop_set=8)
+
+    def folder(*layers: str) -> Path:
+        cache = teacher_for(given, "distill", settings, layers).cache
+        assert cache is not None
+        return cache.folder
+
+    before = folder()
+    assert folder() == before
+    if change == "source":
+        monkeypatch.setattr("recipes.stages.wiring.source_sha256", lambda _sources: "other")
+    elif change == "device":
+        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    elif change == "version":
+        monkeypatch.setattr("recipes.stages.wiring.library_versions", lambda: {"torch": "9"})
+    assert folder(*(["decoder.1"] if change == "layers" else [])) != before
+
+
+def test_distillation_is_the_same_whatever_was_done_before_it(tmp_path: Path) -> None:
+    content = {"distill": {"steps": 1, "batch": 1, "crop": 32, "workers": 0, "features_weight": 1.0}}
+    (step,) = parse_steps(content, "x")
+    data = replace(photos.photos(), val=None)
+    parent = Artifact.new("mimo-unet", {"width": 8, "num_blocks": 1}, 0)
+    parent.save(tmp_path / "parent")
+    weights = []
+    for draws in (0, 5):
+        torch.rand(draws)
+        output = tmp_path / str(draws)
+        output.mkdir()
+        given = StageInput(tmp_path / "parent", artifact_folder("photos"), data, output, output)
+        STAGES["distill"].run(given, step.settings)
+        weights.append(load(output).network.get_parameter("head.weight"))
+    assert torch.equal(*weights)

@@ -180,6 +180,7 @@ def test_gates_and_failures_are_marked_and_do_not_stop_the_rest(lightsharp: Run,
     assert "pruning must remove at least one channel" in str(broken.error)
     assert "broken: FAILED" in done.stderr
     assert [g.passed for g in half.gates] == [True]
+    assert [(g.passed, g.reason) for g in broken.gates] == [(None, "not measured")]
 
     done = lightsharp(
         folder,

@@ -57,6 +57,19 @@ def test_networks_are_timed_once_on_a_machine(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.usefixtures("teacher_only")
+def test_a_damaged_table_is_timed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    times = {"photos": {"fp32": 2.0, "int8": 1.0}}
+    monkeypatch.setattr(students, "_timed", lambda _runtime, _networks: times)
+    kept = tmp_path / "kept.json"
+    monkeypatch.setattr(students, "_cache", lambda _runtime, _networks: kept)
+    kept.write_text('{"photos": {"fp32": 9.0, "int8": 8.0}}')
+    assert students.student_table(timed=True).teacher.latency_ms == {"fp32": 9.0, "int8": 8.0}
+    for damaged in ('{"photos": {"fp', "[1]", '{"photos": 3}'):
+        kept.write_text(damaged)
+        assert students.student_table(timed=True).teacher.latency_ms == times["photos"]
+
+
+@pytest.mark.usefixtures("teacher_only")
 def test_without_a_runtime_there_is_a_reason_and_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(students, "_PREFERRED", ())
     table = students.student_table(timed=True)
