@@ -1,26 +1,12 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from tiny_runs import MEASURE, SMALL, Run, recipe, report_of
 
-from recipes.schema import shipped_recipes
 from reports.record import Report
 
-Run = Callable[..., Any]
-
-TEACHER = {
-    "network": "mimo-unet",
-    "arguments": {"width": 8, "num_blocks": 1},
-    "steps": 2,
-    "batch": 2,
-    "crop": 32,
-    "workers": 0,
-}
-MEASURE = {"size": [64, 64], "pictures": 2, "rounds": 2, "devices": ["cpu"], "runtimes": ["eager"]}
-SMALL = {"batch": 2, "crop": 32, "workers": 0}
 CHAINS: dict[str, list[dict[str, Any]]] = {
     "pruned": [{"prune": {"params_cut": 0.3}}, {"train": {"steps": 6, "checkpoint_every": 2, **SMALL}}],
     "pruned-int8": [{"from": "pruned"}, {"quantize": {"scheme": "int8", "crops": 2, "crop": 64}}],
@@ -46,18 +32,6 @@ TrainingState.save = save_and_die
 sys.argv = ["lightsharp", *sys.argv[1:]]
 main()
 """
-
-
-def recipe(folder: Path, variants: dict[str, Any], **parts: Any) -> Path:
-    """A recipe file whose teacher is trained in a second."""
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"description": "tiny", "teacher": {"train": TEACHER}, "measure": MEASURE, "variants": variants} | parts
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    return folder
-
-
-def report_of(folder: Path, run: str = "runs/tiny") -> Report:
-    return Report.model_validate_json((folder / run / "report.json").read_text())
 
 
 def log_of(folder: Path, run: str = "runs/tiny") -> list[dict[str, Any]]:
@@ -260,41 +234,6 @@ def test_a_folder_that_cannot_be_a_run_is_refused_before_any_work(
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert [path.name for path in (folder / "full").iterdir()] == ["thesis.doc"]
-
-
-# The demo, whose methods are all among those of the others, is run by .ci/run itself.
-@pytest.mark.parametrize("name", sorted(shipped_recipes().keys() - {"demo"}))
-def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -> None:
-    content = yaml.safe_load(shipped_recipes()[name].read_text())
-    small = {
-        "train": {"steps": 1, **SMALL},
-        "distill": {"steps": 1, **SMALL},
-        "prune": {"crops": 2, "crop": 32, "latency.size": [64, 64]},
-        "quantize": {"crops": 2, "crop": 64},
-    }
-    # One step does not make a network that holds a gate.
-    values: dict[str, Any] = {"teacher": {"train": TEACHER}, "measure": MEASURE | {"pictures": 1}, "gates": {}}
-    for variant, steps in content["variants"].items():
-        for number, entry in enumerate(steps):
-            rounds = "iterate" in entry
-            place, step = f"variants.{variant}.{number}", entry["iterate"] if rounds else entry
-            place += ".iterate" if rounds else ""
-            for stage in step.keys() & small.keys():
-                values |= {f"{place}.{stage}.{key}": v for key, v in small[stage].items()}
-                if step[stage].get("network"):
-                    values[f"{place}.{stage}.arguments.width"] = 8
-                if "train" in step[stage]:
-                    values[f"{place}.{stage}.train"] = {"steps": 1, **SMALL}
-                if "crop_set" in step[stage]:
-                    values[f"{place}.{stage}.crop_set"] = 2
-                if "latency_cut" in step[stage]:  # what a clock says of tiny layers is no matter for a test
-                    values |= {f"{place}.{stage}.latency_cut": None, f"{place}.{stage}.params_cut": 0.3}
-    assignments = [part for key, value in values.items() for part in ("--set", f"{key}={json.dumps(value)}")]
-    done = lightsharp(tmp_path, "run", name, *assignments)
-    assert done.returncode == 0, done.stderr
-    report = report_of(tmp_path, f"runs/{name}")
-    assert [v.name for v in report.variants] == list(content["variants"])
-    assert all(v.metrics["psnr_db"].value for v in report.variants)
 
 
 def test_distillation_of_every_kind_leaves_what_was_done_in_the_record(lightsharp: Run, tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tiny_runs import MEASURE, SMALL, TEACHER, Run, report_of
+
+from recipes.schema import shipped_recipes
+
+
+# The demo, whose methods are all among those of the others, is run by .ci/run itself.
+@pytest.mark.parametrize("name", sorted(shipped_recipes().keys() - {"demo"}))
+def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -> None:
+    content = yaml.safe_load(shipped_recipes()[name].read_text())
+    small = {
+        "train": {"steps": 1, **SMALL},
+        "distill": {"steps": 1, **SMALL},
+        "prune": {"crops": 2, "crop": 32, "latency.size": [64, 64]},
+        "quantize": {"crops": 2, "crop": 64},
+    }
+    # One step does not make a network that holds a gate.
+    values: dict[str, Any] = {"teacher": {"train": TEACHER}, "measure": MEASURE | {"pictures": 1}, "gates": {}}
+    for variant, steps in content["variants"].items():
+        for number, entry in enumerate(steps):
+            rounds = "iterate" in entry
+            place, step = f"variants.{variant}.{number}", entry["iterate"] if rounds else entry
+            place += ".iterate" if rounds else ""
+            for stage in step.keys() & small.keys():
+                values |= {f"{place}.{stage}.{key}": v for key, v in small[stage].items()}
+                if step[stage].get("network") or step[stage].get("student"):
+                    values |= {
+                        f"{place}.{stage}.arguments.{key}": TEACHER["arguments"][key] for key in ("width", "num_blocks")
+                    }
+                if "train" in step[stage]:
+                    values[f"{place}.{stage}.train"] = {"steps": 1, **SMALL}
+                if "crop_set" in step[stage]:
+                    values[f"{place}.{stage}.crop_set"] = 2
+                if "latency_cut" in step[stage]:  # what a clock says of tiny layers is no matter for a test
+                    values |= {f"{place}.{stage}.latency_cut": None, f"{place}.{stage}.params_cut": 0.3}
+    assignments = [part for key, value in values.items() for part in ("--set", f"{key}={json.dumps(value)}")]
+    done = lightsharp(tmp_path, "run", name, *assignments)
+    assert done.returncode == 0, done.stderr
+    report = report_of(tmp_path, f"runs/{name}")
+    assert [v.name for v in report.variants] == list(content["variants"])
+    assert all(v.metrics["psnr_db"].value for v in report.variants)
