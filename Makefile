@@ -23,7 +23,7 @@ demo: setup
 	$(BIN)/lightsharp run demo
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0
+	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0 --durations 25
 
 check: setup
 	$(BIN)/ruff check .

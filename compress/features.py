@@ -11,6 +11,8 @@ from baseline.restorer import outputs_of, size_multiple_of
 from compress.channels import small_example
 
 _IMAGE_CHANNELS = 3
+_WIDE = 3
+"""How many times as wide as high an example is."""
 
 
 @contextmanager
@@ -36,8 +38,8 @@ def shapes_of(network: nn.Module, layers: Iterable[str] | None = None) -> dict[s
 
     Of all layers that give N,C,h,w, or of the named ones: a UserError if one of these gives something else.
     """
-    # Twice as wide as high, so that pixels of N,H,W,C are not taken for channels.
-    example = small_example(network).repeat(1, 1, 1, 2)
+    # So wide that pixels of N,H,W,C are not taken for channels: no scale of the width is one of the height.
+    example = small_example(network).repeat(1, 1, 1, _WIDE)
     names = [name for name, _ in network.named_modules() if name] if layers is None else list(layers)
     training = network.training
     with torch.no_grad(), tapped(network.eval(), names) as kept:
@@ -57,7 +59,7 @@ def shapes_of(network: nn.Module, layers: Iterable[str] | None = None) -> dict[s
 def _is_a_map(given: Tensor, example: Tensor) -> bool:
     """Whether something has one whole scale in height and width, and is not the mean of a whole picture."""
     height, width = given.shape[-2:]
-    return example.shape[-2] % height == 0 and height > 1 and width == 2 * height
+    return example.shape[-2] % height == 0 and height > 1 and width == _WIDE * height
 
 
 def matched_by_scale(student: nn.Module, teacher: nn.Module) -> dict[str, str]:

@@ -22,6 +22,10 @@ _SPARE_BYTES = 2e9
 """What a cache leaves free on its disk."""
 
 
+_LEAST_HALF = 1e-3
+"""Below it, half precision loses digits (it is subnormal below 6e-5)."""
+
+
 @dataclass(frozen=True)
 class Lesson:
     """The teacher's outputs from the coarsest scale to the finest, and the features of the layers asked for."""
@@ -44,7 +48,8 @@ class LessonCache:
         self.expected = expected
         self.read = self.computed = self.kept = 0
         self.read_seconds = self.computed_seconds = self.kept_seconds = 0.0
-        self.slower = self.full = False
+        self.slower = False
+        self.full = ""
 
     def find(self, crop: Tensor) -> list[Tensor] | None:
         """The tensors kept for a crop, 3,H,W; None if there are none, or if their file is damaged."""
@@ -52,13 +57,11 @@ class LessonCache:
             return None
         started = time.perf_counter()
         path = self._path(crop)
-        if not path.is_file():
-            return None
         try:
             kept = load_file(path)
-        except SafetensorError:
+            tensors = [kept[str(number)].to(crop.device).float() for number in range(len(kept))]
+        except (OSError, SafetensorError, KeyError):
             return None
-        tensors = [kept[str(number)].to(crop.device).float() for number in range(len(kept))]
         _wait_for(crop.device)
         self.read += 1
         self.read_seconds += time.perf_counter() - started
@@ -67,20 +70,27 @@ class LessonCache:
     def keep(self, crops: Tensor, tensors: Sequence[Tensor], seconds: float) -> list[list[Tensor]]:
         """Keep what took so long to compute for N,3,H,W, a file a crop, which appears whole or not at all.
 
-        Returns it crop by crop, rounded as it will be read, so that nothing depends on what had been kept before.
+        Returns it crop by crop, rounded as it will be read: a lesson is the same computed and read, but for what other
+        crops in the teacher's batch do to the last digit. Nothing more is kept once the disk does not take it.
         """
         self.computed += len(crops)
         self.computed_seconds += seconds
         compact = [[_compact(tensor[number]) for tensor in tensors] for number in range(len(crops))]
-        self.full = self.full or shutil.disk_usage(self.folder).free < _SPARE_BYTES
         if not (self.slower or self.full):
             started = time.perf_counter()
-            for crop, parts in zip(crops, compact, strict=True):
-                self._write(crop, parts)
+            try:
+                for crop, parts in zip(crops, compact, strict=True):
+                    self._write(crop, parts)
+            except (OSError, SafetensorError) as error:
+                self.full = f"not all were kept: {error}"
             self.kept_seconds += time.perf_counter() - started
         return [[part.float() for part in parts] for parts in compact]
 
     def _write(self, crop: Tensor, parts: Sequence[Tensor]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self.folder).free < _SPARE_BYTES:
+            self.full = f"not all were kept: {_SPARE_BYTES / 1e9:.0f} GB of the disk stay free"
+            return
         path = self._path(crop)
         beside = path.with_suffix(f".{os.getpid()}")
         save_file({str(number): part.cpu() for number, part in enumerate(parts)}, beside)
@@ -121,7 +131,7 @@ class LessonCache:
         if self.kept:
             said += f", written in {1000 * self.kept_seconds / self.kept:.1f} ms"
         if self.full:
-            said += f"; not all were kept: {_SPARE_BYTES / 1e9:.0f} GB of the disk stay free"
+            said += f"; {self.full}"
         return f"{said}; the cache was slower, and left" if self.slower else said
 
     def _path(self, crop: Tensor) -> Path:
@@ -130,9 +140,10 @@ class LessonCache:
 
 
 def _compact(tensor: Tensor) -> Tensor:
-    """In half precision, unless that is too small for its values."""
+    """In half precision, unless its values are too large for that, or all too small."""
     half = tensor.half()
-    return (half if bool(half.isfinite().all()) else tensor).contiguous()
+    fits = bool(half.isfinite().all()) and float(half.abs().amax()) >= _LEAST_HALF
+    return (half if fits else tensor).contiguous()
 
 
 def _wait_for(device: torch.device) -> None:

@@ -153,6 +153,13 @@ class DistillSettings(TaughtSettings):
         """Whether a student is named."""
         return self.student is not None
 
+    @field_validator("features", mode="before")
+    @classmethod
+    def _features_are_scales_or_pairs(cls, given: Any) -> Any:
+        if given != "scales" and not isinstance(given, dict):
+            raise ValueError(f"must be scales, or a mapping {{STUDENT_LAYER: TEACHER_LAYER}}; got {given!r}")
+        return given
+
     @model_validator(mode="after")
     def _student_takes_its_arguments(self) -> "DistillSettings":
         if self.student is not None:

@@ -22,7 +22,7 @@ from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import ALWAYS, RUNTIMES, file_runtime, files_of, memory_runtime, open_deployable
 from recipes.schema import MeasureSettings
 from recipes.stages.stage import OPENING
-from recipes.store import Store, key_of, library_versions, source_sha256
+from recipes.store import Store, key_of, library_versions, own_network_sha256, source_sha256
 from reports.record import LatencyRow
 
 _SOURCES = (*OPENING, "compress/cost.py")
@@ -128,7 +128,7 @@ def how_scored(subject: Subject) -> str:
 def cost_cached(store: Store, artifact: Path, size: tuple[int, int]) -> dict[str, Any]:
     """Parameters, MACs and bytes of an artifact's deployed graph, counted once."""
     identity = {
-        "cost": file_sha256(artifact / "model.json"),
+        "cost": _network_checksums(artifact),
         "size": size,
         "sources": source_sha256(_SOURCES),
         "versions": library_versions(),
@@ -173,7 +173,7 @@ def _fastest_marked(rows: list[LatencyRow]) -> list[LatencyRow]:
 def in_order(subject: Subject, rows: list[LatencyRow], gated: str | None) -> Subject:
     """The subject with the deployable first that it is scored and sized as: the fastest on a CPU.
 
-    Or that of the runtime whose latency is `gated`: one file holds all gates, or none does.
+    Or that of the runtime whose latency is `gated`, if that has files: one file holds all gates, or none does.
     """
     taken = {row.runtime: row.median_ms for row in rows if row.device == "cpu" and row.median_ms is not None}
     order = sorted(subject.files, key=lambda runtime: (runtime != gated, taken.get(runtime, float("inf"))))
@@ -253,6 +253,12 @@ def _packages(runtimes: Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def _network_checksums(artifact: Path) -> dict[str, str]:
+    """The checksums of an artifact and, of a user's own network, of its code."""
+    own = own_network_sha256(read_manifest(artifact).architecture)
+    return {"artifact": file_sha256(artifact / "model.json")} | ({} if own is None else {"own_network": own})
+
+
 def _checksums(subject: Subject) -> dict[str, str]:
-    artifact = {} if subject.artifact is None else {"artifact": file_sha256(subject.artifact / "model.json")}
+    artifact = {} if subject.artifact is None else _network_checksums(subject.artifact)
     return artifact | {r: " ".join(map(file_sha256, files_of(path))) for r, path in subject.files.items()}

@@ -11,6 +11,7 @@ from baseline.artifact import Artifact, load
 from baseline.data.datasets import open_data
 from baseline.data.pairs import DataSet
 from baseline.errors import UserError
+from baseline.folding import deployed_form
 from baseline.settings import FitSettings, TrainSettings
 from compress.channels import removed
 from compress.layer_latency import LayerLatency
@@ -105,4 +106,4 @@ def _started(step: Step, teacher: _Plan) -> nn.Module:
         architecture, arguments = settings.network, settings.arguments
     else:
         raise TypeError(f"{step.label()} starts from no network of its own")
-    return Artifact.new(architecture, arguments, settings.seed).network
+    return deployed_form(Artifact.new(architecture, arguments, settings.seed)).network

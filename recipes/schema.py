@@ -160,6 +160,7 @@ def read_recipe(name: str, assignments: tuple[str, ...] = ()) -> tuple[Recipe, d
 
 def check_recipe(content: Any, where: str) -> Recipe:
     """A recipe from its file's content, every name and number checked."""
+    _check_lists(content, where)
     file = parse(_RecipeFile, content, where)
     chains = _chains(file.variants, where)
     teacher = dict(file.teacher)
@@ -180,6 +181,20 @@ def check_recipe(content: Any, where: str) -> Recipe:
     )
     _check_names(recipe, where)
     return recipe
+
+
+def _check_lists(content: Any, where: str) -> None:
+    """A UserError for a variant that is no list, as one is that `--set` began under a name that was not there."""
+    variants = content.get("variants") if isinstance(content, dict) else None
+    if not isinstance(variants, dict):
+        return
+    for name, steps in variants.items():
+        if not isinstance(steps, list):
+            known = ", ".join(str(other) for other, its in variants.items() if isinstance(its, list)) or "none"
+            raise UserError(
+                f"{where}.variants.{name} must be a list of stages, such as [prune: {{params_cut: 0.3}}]; got "
+                f"{steps!r}. The other variants are: {known}."
+            )
 
 
 def parse_steps(content: Any, where: str) -> list[Step]:
@@ -268,6 +283,8 @@ def _check_variant_name(name: str, place: str) -> None:
 
 def _check_names(recipe: Recipe, where: str) -> None:
     teacher = recipe.teacher
+    if teacher.train is not None and teacher.train.network is None:
+        raise UserError(f"{where}.teacher.train must name a network; it names none. Add network: mimo-unet, say.")
     if (teacher.network is None) == (teacher.train is None):
         raise UserError(
             f"{where}.teacher must hold either network or train; it holds {'both' if teacher.network else 'neither'}."
@@ -280,6 +297,7 @@ def _check_names(recipe: Recipe, where: str) -> None:
         RUNTIMES[recipe.gates.max_latency_ms.runtime]
         if recipe.gates.max_latency_ms.device not in ("cpu", "cuda"):
             raise unknown_name("device", recipe.gates.max_latency_ms.device, ["cpu", "cuda"])
+        _check_measured(recipe.gates.max_latency_ms, recipe.measure, where)
     if not recipe.variants:
         raise UserError(f"{where}.variants must name at least one variant; it names none.")
     for device in recipe.measure.devices:
@@ -293,6 +311,22 @@ def _check_names(recipe: Recipe, where: str) -> None:
                 raise UserError(f"{where}.expect.{variant}.{key} must be [lowest, highest]; got [{low:g}, {high:g}].")
             if key not in METRICS and key not in _CUTS:
                 raise UserError(f"{where}.expect.{variant}: {unknown_name('metric', key, [*METRICS, *_CUTS])}")
+
+
+def _check_measured(gate: LatencyGate, measure: MeasureSettings, where: str) -> None:
+    """A UserError if what a gate looks at is not going to be measured."""
+    pairs = (("runtime", gate.runtime, measure.runtimes), ("device", gate.device, measure.devices))
+    for what, name, measured in pairs:
+        if name not in measured and "auto" not in measured:
+            raise UserError(
+                f"{where}.gates.max_latency_ms.{what} must be one that is measured; '{name}' is not in "
+                f"measure.{what}s: {', '.join(measured)}. Add it there, or set {what} to one of these."
+            )
+    if gate.device not in RUNTIMES[gate.runtime].devices:
+        there = ", ".join(RUNTIMES[gate.runtime].devices)
+        raise UserError(
+            f"{where}.gates.max_latency_ms.device must be one that {gate.runtime} runs on ({there}); got {gate.device}."
+        )
 
 
 def recipe_json_schema() -> dict[str, Any]:

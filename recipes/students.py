@@ -109,15 +109,18 @@ def _cache(runtime: str, networks: dict[str, Artifact]) -> Path:
 
 
 def _known(runtime: str, networks: dict[str, Artifact]) -> _Times:
-    """What was timed here before; nothing if its file is damaged."""
+    """What was timed here before; nothing if its file is damaged or lacks a network."""
     path = _cache(runtime, networks)
     if not path.is_file():
         return {}
     try:
-        return _TIMES.validate_json(path.read_text())
+        known = _TIMES.validate_json(path.read_text())
     except ValueError:
-        console.print(f"{path} is damaged; networks are timed anew", highlight=False, markup=False)
+        known = {}
+    if any(known.get(name, {}).keys() != set(PRECISIONS) for name in networks):
+        console.print(f"{path} is damaged, and not used", highlight=False, markup=False)
         return {}
+    return known
 
 
 def _timed(runtime: str, networks: dict[str, Artifact]) -> _Times:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from baseline.artifact import Artifact, load
+from baseline.progress import console
 from compress.distill import distillation
 from compress.features import Adapted, matched_by_scale
 from compress.settings import DistillSettings
@@ -31,7 +32,10 @@ def run(given: StageInput, settings: DistillSettings) -> StageOutcome:
     found = {}
     if settings.warm_start:
         crops = some_crops(given, settings, _WARM_CROPS)
-        found["warm_start"] = warm_start_(student.network, root.network, [crops]).as_json()
+        warm = warm_start_(student.network, root.network, [crops])
+        found["warm_start"] = warm.as_json()
+        layers = len(warm.copied) + len(warm.anew)
+        console.print(f"warm start: {len(warm.copied)} of {layers} layers begin as the teacher's", highlight=False)
     torch.manual_seed(settings.seed)  # of the adapters, whatever was done before in this process
     adapted = Adapted(student.network, root.network, pairs) if pairs else None
     loss = distillation(teacher, settings, adapted, settings.features_weight)

@@ -38,10 +38,12 @@ def test_shapes_are_channels_and_scale(tiny: Tiny) -> None:
         shapes_of(Averages(), ["squeeze"])
 
 
-def test_pixels_are_not_taken_for_channels() -> None:
-    network = build("nafnet", {"width": 8, "num_blocks": 1})
-    with pytest.raises(UserError, match=r"layer 'encoder\.0\.0\.norm1' gives none"):
-        shapes_of(network, ["encoder.0.0.norm1"])
+@pytest.mark.parametrize("width", [8, 16, 24, 32])
+def test_pixels_are_not_taken_for_channels(width: int) -> None:
+    network = build("nafnet", {"width": width, "num_blocks": 1})
+    assert not [name for name in shapes_of(network) if "norm" in name]
+    with pytest.raises(UserError, match=r"layer 'encoder\.1\.0\.norm1' gives none"):
+        shapes_of(network, ["encoder.1.0.norm1"])
 
 
 def test_phases_of_pixels_are_no_features_of_nafnet(tiny: Tiny) -> None:

@@ -1,8 +1,11 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import nn
 
 from compress.lessons import LessonCache, Teacher
@@ -62,6 +65,8 @@ def test_values_beyond_half_precision_are_kept_as_they_are(tmp_path: Path) -> No
     ((given, _),) = cache.keep(crops, [1e6 * crops, crops], seconds=1.0)
     large, small = cache.find(crops[0]) or []
     assert torch.equal(given, large)
+    cache.keep(crops, [1e-6 * crops], seconds=1.0)
+    assert torch.equal((cache.find(crops[0]) or [])[0], 1e-6 * crops[0])
     assert torch.equal(large, 1e6 * crops[0])
     torch.testing.assert_close(small, crops[0].half().float())
 
@@ -75,6 +80,27 @@ def test_a_damaged_lesson_is_computed_again(tiny: Tiny, tmp_path: Path) -> None:
     teacher(crop)
     teacher(crop)
     assert counts.crops == 2
+
+
+def test_lessons_that_go_or_cannot_be_written_stop_nothing(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops = torch.rand(3, 3, 16, 16)
+    teacher = Teacher(tiny(), [], LessonCache(tmp_path / "lessons"))
+    expected = teacher(crops[:1]).outputs[-1]
+    shutil.rmtree(tmp_path / "lessons")
+    assert torch.equal(teacher(crops[:1]).outputs[-1], expected)
+    (kept,) = (tmp_path / "lessons").iterdir()
+    save_file({"other": crops}, kept)
+    assert torch.equal(teacher(crops[:1]).outputs[-1], expected)
+
+    def refuse(*_: object) -> None:
+        raise SafetensorError("no space left")
+
+    monkeypatch.setattr("compress.lessons.save_file", refuse)
+    teacher(crops[1:2])
+    teacher(crops[2:])
+    assert str(teacher.cache).endswith("; not all were kept: no space left")
 
 
 @pytest.mark.parametrize("left", ["everything", "slower", "full"])

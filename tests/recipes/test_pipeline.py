@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from baseline.artifact import Artifact, load
+from baseline.checksum import file_sha256
 from baseline.data import photos
 from baseline.data.pairs import DataSet, PairSet
 from baseline.data.pictures import list_pictures
@@ -199,13 +200,21 @@ def test_what_a_changed_teacher_of_the_users_own_taught_is_taught_again(
     assert [b == a for b, a in zip(before, after, strict=True)] == [False, True]
 
 
-@pytest.mark.parametrize("change", ["source", "layers", "device", "version"])
+@pytest.mark.parametrize("change", ["teacher", "own network", "source", "layers", "device", "version"])
 def test_lessons_are_kept_apart_where_they_would_differ(
     change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    own = tmp_path / f"own_lessons_{change.replace(' ', '_')}.py"
+    own.write_text("from baseline.networks.edge import EdgeNet\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plan = {"width": 8, "num_blocks": 1, "conv": "plain"}
+    Artifact.new(f"{own.stem}:EdgeNet", plan, 0).save(tmp_path / "teacher")
+    monkeypatch.setattr("recipes.stages.wiring.own_network_sha256", lambda _architecture: file_sha256(own))
     given = StageInput(
-        None, artifact_folder("photos"), DataSet("x", PairSet({})), tmp_path, tmp_path, Store(tmp_path / ".store")
+        None, tmp_path / "teacher", DataSet("x", PairSet({})), tmp_path, tmp_path, Store(tmp_path / ".store")
     )
+    hashed: list[str] = []
+    monkeypatch.setattr("recipes.stages.wiring.source_sha256", lambda sources: hashed.extend(sources) or "same")
     settings = FitSettings(steps=1, crop=64, crop_set=8)
 
     def folder(*layers: str) -> Path:
@@ -215,7 +224,12 @@ def test_lessons_are_kept_apart_where_they_would_differ(
 
     before = folder()
     assert folder() == before
-    if change == "source":
+    assert {"baseline", "compress/lessons.py", "compress/features.py"} <= set(hashed)
+    if change == "teacher":
+        Artifact.new(f"{own.stem}:EdgeNet", plan, 1).save(tmp_path / "teacher")
+    elif change == "own network":
+        own.write_text(own.read_text() + "# changed\n")
+    elif change == "source":
         monkeypatch.setattr("recipes.stages.wiring.source_sha256", lambda _sources: "other")
     elif change == "device":
         monkeypatch.setattr("torch.cuda.is_available", lambda: True)

@@ -1,11 +1,32 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from baseline.artifact import Artifact
 from baseline.errors import UserError
-from recipes.measuring import Subject
+from recipes.measuring import Subject, cost_cached, in_order
+from recipes.planning import _started
 from recipes.recording import Finished
 from recipes.runner import _Run
+from recipes.schema import Gates, parse_steps
+from recipes.store import Store
+from reports.record import LatencyRow
+
+
+@pytest.mark.parametrize(
+    ("gated", "first"), [(None, "openvino"), ("aoti", "aoti"), ("openvino", "openvino"), ("eager", "openvino")]
+)
+def test_what_is_scored_and_sized_is_the_fastest_file_or_that_of_the_gate(gated: str | None, first: str) -> None:
+    files = {name: Path(name) for name in ("onnxruntime", "aoti", "openvino")}
+    times = {"onnxruntime": 3.0, "aoti": 2.0, "openvino": 1.0, "eager": 0.5}
+    rows = [
+        LatencyRow(runtime=name, device="cpu", dtype="fp32", batch=1, size=(64, 64), threads=1, median_ms=ms)
+        for name, ms in times.items()
+    ]
+    ordered = in_order(Subject("a", None, files), rows, gated)
+    assert next(iter(ordered.files)) == first
+    assert set(ordered.files) == set(files)
 
 
 def test_a_variant_that_restores_no_pictures_fails_alone_and_a_teacher_ends_the_run(
@@ -19,7 +40,7 @@ def test_a_variant_that_restores_no_pictures_fails_alone_and_a_teacher_ends_the_
     monkeypatch.setattr(_Run, "_score", scored)
     monkeypatch.setattr(_Run, "_tell", lambda run, event: None)
     run = object.__new__(_Run)
-    run.recipe = SimpleNamespace(variants={"wild": [], "tame": []})
+    run.recipe = SimpleNamespace(variants={"wild": [], "tame": []}, gates=Gates())
     finished = {name: Finished(Subject(name, None, {}), []) for name in ("teacher", "wild", "tame")}
     failed = {}
     broken = "wild"
@@ -32,3 +53,26 @@ def test_a_variant_that_restores_no_pictures_fails_alone_and_a_teacher_ends_the_
     broken = "teacher"
     with pytest.raises(UserError, match="must restore 'a'"):
         run._score_all(finished, failed)
+
+
+def test_what_is_known_of_a_users_own_network_goes_with_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "own_scored.py"
+    module.write_text("from baseline.networks.edge import EdgeNet\n\ndef make():\n    return EdgeNet(8, 1, 'plain')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    Artifact.new("own_scored:make", {}, 0).save(tmp_path / "network")
+    store = Store(tmp_path / ".store")
+
+    def costs() -> int:
+        cost_cached(store, tmp_path / "network", (32, 32))
+        return len(list(store.folder.iterdir()))
+
+    assert (costs(), costs()) == (1, 1)
+    module.write_text(module.read_text() + "# changed\n")
+    assert costs() == 2
+
+
+def test_a_plan_of_a_student_with_branches_is_of_what_it_is_folded_to() -> None:
+    (step,) = parse_steps({"distill": {"student": "edge", "steps": 1}}, "x")
+    assert not any("branch" in type(layer).__name__.lower() for layer in _started(step, ("mimo-unet", {})).modules())

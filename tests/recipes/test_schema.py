@@ -231,6 +231,24 @@ def test_the_json_schema_refuses_mistakes(path: str, value: Any) -> None:
     assert not accepts(schema, changed(path, value), schema)
 
 
+def test_a_gate_on_what_is_not_measured_is_refused() -> None:
+    gate = "gates.max_latency_ms={limit: 5, runtime: aoti, device: cpu}"
+    read_recipe("demo", (gate, "measure.runtimes=[aoti, openvino]", "measure.devices=[cpu]"))
+    with pytest.raises(UserError, match=r"'aoti' is not in measure\.runtimes: openvino\. Add it there"):
+        read_recipe("demo", (gate, "measure.runtimes=[openvino]"))
+    with pytest.raises(UserError, match=r"must be one that openvino runs on \(cpu\); got cuda"):
+        read_recipe(
+            "demo",
+            (
+                gate.replace("aoti", "openvino").replace("cpu", "cuda"),
+                "measure.runtimes=[auto]",
+                "measure.devices=[auto]",
+            ),
+        )
+    with pytest.raises(UserError, match=r"'cpu' is not in measure\.devices: cuda\. Add it there"):
+        read_recipe("demo", (gate, "measure.devices=[cuda]"))
+
+
 @pytest.mark.parametrize(
     ("assignment", "said"),
     [
@@ -238,6 +256,13 @@ def test_the_json_schema_refuses_mistakes(path: str, value: Any) -> None:
         ("variants.a=[{from: [1]}]", "must name a variant above this one"),
         ("variants.a=[{quantize: {scheme: int8}}, {train: {steps: 1}}]", "must quantize last; train comes after"),
         ("variants.a=[{export: {}}]", "must not export by itself"),
+        ("variants.prund-30.0.prune.params_cut=0.4", "must be a list of stages, such as [prune: {params_cut: 0.3}]"),
+        (
+            "variants.a=[{distill: {features: scale, features_weight: 1, steps: 1}}]",
+            "must be scales, or a mapping",
+        ),
+        ("variants={a: [{prune: {ratio: 0.3}}], a: [{prune: {ratio: 0.4}}]}", "'a' is there twice at line 1, column 3"),
+        ("teacher={train: {steps: 2}}", "teacher.train must name a network"),
         (
             "variants.a=[{prune: {ratio: 0.3}}, {distill: {student: edge, steps: 1}}]",
             "distill steps 1, student edge comes after prune, whose result would be lost. Leave student out",

@@ -6,7 +6,32 @@ import pytest
 import yaml
 from tiny_runs import MEASURE, SMALL, TEACHER, Run, report_of
 
-from recipes.schema import shipped_recipes
+from baseline.artifact import Artifact, read_manifest
+from baseline.folding import deployed_form
+from baseline.networks.zoo import build
+from compress.cost import cost
+from compress.students import student_plan
+from recipes.resolve import artifact_folder
+from recipes.schema import read_recipe, shipped_recipes
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_what_a_recipe_expects_of_new_networks_is_what_they_cost(name: str) -> None:
+    recipe, _ = read_recipe(name)
+    manifest = read_manifest(artifact_folder("photos"))
+    teacher = (manifest.architecture, manifest.arguments)
+    whole = cost(build(*teacher))
+    for variant, expected in recipe.expect.items():
+        first = recipe.variants[variant][0].settings
+        student = getattr(first, "student", None)
+        if student is None or any(step.stage == "prune" for step in recipe.variants[variant]):
+            continue
+        plan = student_plan(student, teacher, first.arguments)
+        counted = cost(deployed_form(Artifact.new(*plan, 0)).network)
+        cuts = {"params_cut": 1 - counted.params / whole.params, "macs_cut": 1 - counted.macs / whole.macs}
+        for key in cuts.keys() & expected.keys():
+            low, high = expected[key]
+            assert low <= cuts[key] <= high, (variant, key)
 
 
 # The demo, whose methods are all among those of the others, is run by .ci/run itself.

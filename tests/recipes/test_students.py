@@ -64,7 +64,7 @@ def test_a_damaged_table_is_timed_again(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(students, "_cache", lambda _runtime, _networks: kept)
     kept.write_text('{"photos": {"fp32": 9.0, "int8": 8.0}}')
     assert students.student_table(timed=True).teacher.latency_ms == {"fp32": 9.0, "int8": 8.0}
-    for damaged in ('{"photos": {"fp', "[1]", '{"photos": 3}'):
+    for damaged in ('{"photos": {"fp', "[1]", '{"photos": 3}', "{}", '{"photos": {"fp32": 9.0}}'):
         kept.write_text(damaged)
         assert students.student_table(timed=True).teacher.latency_ms == times["photos"]
 
