@@ -12,6 +12,7 @@ from baseline.errors import UserError
 from recipes.listing import describe
 from recipes.options import json_option, override_option
 from recipes.plain_table import plain_table
+from recipes.resolve import artifact_folder
 from recipes.schema import read_recipe, recipe_json_schema, recipe_path, recipe_text
 from reports.table import DASH
 
@@ -81,6 +82,8 @@ def cp(recipe: str, file: Path) -> None:
 def validate(recipe: str, assignments: tuple[str, ...]) -> None:
     """Check a recipe without running it."""
     checked, _ = read_recipe(recipe, assignments)
+    if checked.teacher.network is not None:
+        artifact_folder(checked.teacher.network)
     click.echo(
         f"{recipe} is right: {len(checked.variants)} variants, {sum(map(len, checked.variants.values()))} stages"
     )

@@ -126,6 +126,7 @@ def test_a_file_that_is_no_recipe_is_one_line(text: str, tmp_path: Path) -> None
         (["validate", "demo", "--set", "variants.int8.4.quantize=3"], "'4' must be a number from 0 to 0"),
         (["validate", "demo", "--set", "variants.int8.0.quantize.scheme=int4"], "no quantization scheme 'int4'"),
         (["validate", "demo", "--set", "description.x.y=3"], "must name a key of a mapping"),
+        (["validate", "demo", "--set", "teacher.network=fotos"], "no network 'fotos'. Did you mean 'photos'?"),
         (["measure", "x", "--size", "64"], "must be HEIGHTxWIDTH in pixels, such as 256x256; got '64'"),
         (["report", "nowhere"], "must be a run's folder with report.json; there is none"),
         (["check", "nowhere"], "must be a run's folder"),
