@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from baseline.errors import UserError
+from baseline.output import write_whole
 from baseline.progress import console
 from compress.latency import Stopwatch, cpu_stopwatch, cuda_stopwatch
 from compress.machine import describe_machine
@@ -69,7 +70,7 @@ class LayerLatency:
         return between + layer.calls * own
 
     def save(self) -> None:
-        """Keep what was timed for the next time: written beside and renamed, so that it is whole or not there.
+        """Keep what was timed for the next time, in a file that is whole or not there.
 
         What was timed while other programs took the processors is used, but not kept.
         """
@@ -79,10 +80,7 @@ class LayerLatency:
             told = f"the machine was busy: the times of {self.timed} layer shapes are used, but not kept"
             console.print(told, highlight=False, style="yellow")
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(f".{os.getpid()}.part")
-        beside.write_text(json.dumps(self._read() | self._table, indent=0, sort_keys=True))
-        beside.replace(self._path)
+        write_whole(self._path, json.dumps(self._read() | self._table, indent=0, sort_keys=True))
 
     def _read(self) -> dict[str, float]:
         try:

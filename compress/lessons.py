@@ -39,7 +39,7 @@ class LessonCache:
 
     `folder` belongs to one teacher, one choice of layers and all else that lessons depend on; `expected` crops will be
     asked for. Reading is timed against computing once both are known: where it is no faster, the cache is left. What it
-    costs to write a lesson, once, is told but not judged.
+    costs to write a lesson, once, is told but not judged. `not_kept` says why nothing more is kept, if that is so.
     """
 
     def __init__(self, folder: Path, expected: int | None = None) -> None:
@@ -49,7 +49,7 @@ class LessonCache:
         self.read = self.computed = self.kept = 0
         self.read_seconds = self.computed_seconds = self.kept_seconds = 0.0
         self.slower = False
-        self.full = ""
+        self.not_kept = ""
 
     def find(self, crop: Tensor) -> list[Tensor] | None:
         """The tensors kept for a crop, 3,H,W; None if there are none, or if their file is damaged."""
@@ -76,20 +76,20 @@ class LessonCache:
         self.computed += len(crops)
         self.computed_seconds += seconds
         compact = [[_compact(tensor[number]) for tensor in tensors] for number in range(len(crops))]
-        if not (self.slower or self.full):
+        if not (self.slower or self.not_kept):
             started = time.perf_counter()
             try:
                 for crop, parts in zip(crops, compact, strict=True):
                     self._write(crop, parts)
             except (OSError, SafetensorError) as error:
-                self.full = f"not all were kept: {error}"
+                self.not_kept = f"not all were kept: {error}"
             self.kept_seconds += time.perf_counter() - started
         return [[part.float() for part in parts] for parts in compact]
 
     def _write(self, crop: Tensor, parts: Sequence[Tensor]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(self.folder).free < _SPARE_BYTES:
-            self.full = f"not all were kept: {_SPARE_BYTES / 1e9:.0f} GB of the disk stay free"
+            self.not_kept = f"not all were kept: {_SPARE_BYTES / 1e9:.0f} GB of the disk stay free"
             return
         path = self._path(crop)
         beside = path.with_suffix(f".{os.getpid()}")
@@ -130,8 +130,8 @@ class LessonCache:
             said += f"; computed in {self.computed_ms:.1f} ms each"
         if self.kept:
             said += f", written in {1000 * self.kept_seconds / self.kept:.1f} ms"
-        if self.full:
-            said += f"; {self.full}"
+        if self.not_kept:
+            said += f"; {self.not_kept}"
         return f"{said}; the cache was slower, and left" if self.slower else said
 
     def _path(self, crop: Tensor) -> Path:

@@ -1,7 +1,6 @@
 """The students beside the shipped teacher: what they are for, what they cost, and how fast they are on this machine."""
 
 import json
-import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter
 from baseline.artifact import Artifact, read_manifest
 from baseline.data.datasets import open_data
 from baseline.folding import deployed_form
+from baseline.output import write_whole
 from baseline.progress import console, progress
 from baseline.restorer import Restorer
 from baseline.settings import DataSettings
@@ -138,11 +138,7 @@ def _timed(runtime: str, networks: dict[str, Artifact]) -> _Times:
     found: _Times = {
         name: {precision: taken[f"{name} {precision}"].median_ms for precision in PRECISIONS} for name in networks
     }
-    cache = _cache(runtime, networks)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    beside = cache.with_suffix(f".{os.getpid()}.part")
-    beside.write_text(json.dumps(found))
-    beside.replace(cache)
+    write_whole(_cache(runtime, networks), json.dumps(found))
     return found
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tiny_runs import MEASURE, SMALL, TEACHER, Run, report_of
+from tiny_runs import MEASURE, SMALL, TEACHER, TINY, Run, report_of
 
 from baseline.artifact import Artifact, read_manifest
 from baseline.folding import deployed_form
@@ -54,9 +54,7 @@ def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -
             for stage in step.keys() & small.keys():
                 values |= {f"{place}.{stage}.{key}": v for key, v in small[stage].items()}
                 if step[stage].get("network") or step[stage].get("student"):
-                    values |= {
-                        f"{place}.{stage}.arguments.{key}": TEACHER["arguments"][key] for key in ("width", "num_blocks")
-                    }
+                    values |= {f"{place}.{stage}.arguments.{key}": value for key, value in TINY.items()}
                 if "train" in step[stage]:
                     values[f"{place}.{stage}.train"] = {"steps": 1, **SMALL}
                 if "crop_set" in step[stage]:
