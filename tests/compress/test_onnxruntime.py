@@ -66,6 +66,14 @@ def test_convolutions_run_in_integers_where_they_should(written, float_folder: P
     assert integer >= count - 1
 
 
+def test_a_float_file_of_openvino_runs_in_single_precision(float_folder: Path, tmp_path: Path) -> None:
+    # It can fail only on a CPU with BF16: there, OpenVINO would take that unasked.
+    path = tmp_path / "network.xml"
+    openvino.export(open_artifact(float_folder), path, (64, 64))
+    ran = {precision for kind, precision in openvino.operators(path) if "onvolution" in kind}
+    assert ran == {"f32"}
+
+
 def test_int8_files_are_smaller(written) -> None:
     files, _, _ = written
     sizes = {kind: files_of(path)[-1].stat().st_size for kind, path in files.items()}
