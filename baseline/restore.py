@@ -1,33 +1,49 @@
-"""Restoring picture files: any size, names kept, each output whole or not there."""
+"""Restoring files: pictures and videos of any size, names kept, each output whole or not there."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from baseline.data.loader import to_picture, to_tensor
-from baseline.data.pictures import SUFFIXES, list_pictures, read_picture, write_picture
+from baseline.bounded import BoundedRestorer
+from baseline.data.picture_files import Head, Stored, head_of, read_stored, write_stored
+from baseline.data.pictures import SUFFIXES, list_pictures
+from baseline.data.video import VIDEO_SUFFIXES
 from baseline.errors import UserError
-from baseline.restorer import Restorer, restore_any_size
+from baseline.journal import Journal
+from baseline.restore_video import restore_video, video_target
+
+_ALONE = 16
+"""A picture that takes more than this part of the memory is read, restored and written with no other beside it."""
+
+Told = Callable[[float], None]
+"""Told of each part that is done, in megapixels."""
 
 
 @dataclass(frozen=True)
 class Restored:
-    """One input and its output, or the reason why there is none."""
+    """One input and its output, or the reason why there is none; `note` says what could not be kept."""
 
     source: Path
     target: Path
     error: str | None = None
+    note: str | None = None
 
 
-def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool = False) -> list[tuple[Path, Path]]:
-    """Every picture of the files and folders named, with its place under `out`; folders keep their inner structure.
+def plan_outputs(
+    inputs: Sequence[Path], out: Path, overwrite: bool = False, form: str | None = None, journal: Journal | None = None
+) -> list[tuple[Path, Path]]:
+    """Every picture and video of the files, folders and patterns named, with its place under `out`.
 
-    A UserError if an input is missing or not a picture, if a folder holds none, if two would be written to one place,
-    or if something is in that place already and is not to be overwritten.
+    Folders keep their inner structure; `form` is the suffix that all pictures get, without its dot; what the journal
+    says is finished is left out. A UserError if an input is missing or neither, if a folder holds none, if two would be
+    written to one place, or if something is in that place already and is not to be overwritten.
     """
     planned: dict[Path, Path] = {}
-    for given in inputs:
-        for source, target in _pictures_of(given, out):
+    for given in _expanded(inputs):
+        for source, kept in _files_of(given, out):
+            target = _target(kept, form)
             if target in planned:
                 raise UserError(
                     f"outputs must have different names; {planned[target]} and {source} would both become {target}."
@@ -36,24 +52,92 @@ def plan_outputs(inputs: Sequence[Path], out: Path, overwrite: bool = False) -> 
                 raise UserError(
                     f"--out must not be the folder of the inputs; {source} would be overwritten. Choose another."
                 )
-            if target.exists() and not overwrite:
-                raise UserError(f"{target} must not be there yet; it is. Choose another --out, or add --overwrite.")
             planned[target] = source
-    return [(source, target) for target, source in planned.items()]
+    left = {t: s for t, s in planned.items() if journal is None or not journal.finished(s, t)}
+    for target in left:
+        if target.exists() and not overwrite:
+            raise UserError(f"{target} must not be there yet; it is. Choose another --out, or add --overwrite.")
+    return [(source, target) for target, source in left.items()]
 
 
-def restore_files(restorer: Restorer, planned: Sequence[tuple[Path, Path]]) -> Iterator[Restored]:
-    """Restore one after the other; a file that cannot be read is reported and does not stop the rest."""
-    for source, target in planned:
-        try:
-            picture = read_picture(source)
-            restored = restore_any_size(restorer, to_tensor(picture)[None])[0]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_picture(to_picture(restored), target)
-        except (UserError, OSError) as error:
-            yield Restored(source, target, str(error))
-        else:
-            yield Restored(source, target)
+def megapixels(planned: Sequence[tuple[Path, Path]]) -> float:
+    """Of all pictures that can be read; videos and others count as one."""
+    return sum(head.megapixels if (head := _head(source)) else 1.0 for source, _ in planned)
+
+
+def restore_files(
+    bounded: BoundedRestorer,
+    planned: Sequence[tuple[Path, Path]],
+    journal: Journal | None = None,
+    told: Told = lambda _: None,
+) -> Iterator[Restored]:
+    """Restore one after the other, the next being read and the last written meanwhile.
+
+    A file that cannot be read, restored or written is reported and does not stop the rest.
+    """
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        reading: dict[int, Future[Stored]] = {}
+        writing: deque[Future[Restored]] = deque()
+        heads = [_head(source) for source, _ in planned]
+        for number, (source, target) in enumerate(planned):
+            if source.suffix.lower() in VIDEO_SUFFIXES:
+                yield from (done.result() for done in _drained(writing))
+                yield _video(bounded, source, target, journal, told)
+                continue
+            read = reading.pop(number, None) or reader.submit(read_stored, source)
+            beside = [head for head in heads[number : number + 2] if head is not None]
+            if len(beside) == 2 and all(head.bytes * _ALONE < bounded.memory for head in beside):
+                reading[number + 1] = reader.submit(read_stored, planned[number + 1][0])
+            else:
+                yield from (done.result() for done in _drained(writing))
+            try:
+                stored = read.result()
+                restored = bounded(stored.pixels, lambda pixels: told(pixels / 1e6))
+                if journal is not None:
+                    journal.note_settings(bounded.known())
+            except (UserError, OSError) as error:
+                yield from (done.result() for done in _drained(writing))
+                yield Restored(source, target, str(error))
+                continue
+            writing.append(writer.submit(_written, replace(stored, pixels=restored), source, target, journal))
+            yield from (done.result() for done in _drained(writing, left=1))
+        yield from (done.result() for done in _drained(writing))
+
+
+def _drained(writing: deque[Future[Restored]], left: int = 0) -> Iterator[Future[Restored]]:
+    while len(writing) > left:
+        yield writing.popleft()
+
+
+def _head(source: Path) -> Head | None:
+    """A picture's head; None for what is no picture that we read: why, its turn will say."""
+    if source.suffix.lower() in VIDEO_SUFFIXES:
+        return None
+    try:
+        return head_of(source)
+    except UserError:
+        return None
+
+
+def _written(stored: Stored, source: Path, target: Path, journal: Journal | None) -> Restored:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_stored(stored, target, lambda made: journal.note(source, target, made) if journal else None)
+    except (UserError, OSError) as error:
+        return Restored(source, target, str(error))
+    return Restored(source, target, note=stored.note)
+
+
+def _video(bounded: BoundedRestorer, source: Path, target: Path, journal: Journal | None, told: Told) -> Restored:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        note = restore_video(
+            bounded, source, target, lambda made: journal.note(source, target, made) if journal else None
+        )
+    except (UserError, OSError) as error:
+        return Restored(source, target, str(error))
+    told(1.0)
+    return Restored(source, target, note=note)
 
 
 def picture_paths(names: Sequence[str], out: Path) -> dict[str, Path]:
@@ -67,24 +151,52 @@ def picture_paths(names: Sequence[str], out: Path) -> dict[str, Path]:
     return paths
 
 
-def _pictures_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
+def _expanded(inputs: Sequence[Path]) -> Iterator[Path]:
+    """The inputs; a pattern that no shell has replaced stands for the files that fit it."""
+    for given in inputs:
+        if given.exists() or not any(sign in str(given) for sign in "*?["):
+            yield given
+            continue
+        root = Path(given.anchor) if given.is_absolute() else Path()
+        found = sorted(root.glob(str(given.relative_to(given.anchor) if given.is_absolute() else given)))
+        if not found:
+            raise UserError(f"{given} must be a pattern of files that are there; none fits it.")
+        yield from found
+
+
+def _target(kept: Path, form: str | None) -> Path:
+    if kept.suffix.lower() in VIDEO_SUFFIXES:
+        return video_target(kept)
+    return kept if form is None else kept.with_suffix(f".{form}")
+
+
+def _files_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
     if given.is_file():
-        if given.suffix.lower() not in SUFFIXES:
-            raise UserError(f"{given} must be a picture ({', '.join(SUFFIXES)}); its name ends in '{given.suffix}'.")
+        if given.suffix.lower() not in (*SUFFIXES, *VIDEO_SUFFIXES):
+            raise UserError(
+                f"{given} must be a picture ({', '.join(SUFFIXES)}) or a video ({', '.join(VIDEO_SUFFIXES)}); its name "
+                f"ends in '{given.suffix}'."
+            )
         return [(given, out / given.name)]
     if not given.is_dir():
-        raise UserError(f"{given} must be a picture or a folder of pictures; there is none.")
+        raise UserError(f"{given} must be a picture, a video or a folder of them; there is none.")
     folders = [given, *sorted(p for p in given.rglob("*") if p.is_dir() and not _within(p, out))]
-    found = [(path, out / path.relative_to(given)) for folder in folders for path in list_pictures(folder)]
+    found = [(path, out / path.relative_to(given)) for folder in folders for path in _listed(folder)]
     if not found:
-        raise UserError(f"{given} must hold pictures; it holds none.")
+        raise UserError(f"{given} must hold pictures or videos; it holds none.")
     return found
 
 
+def _listed(folder: Path) -> list[Path]:
+    videos = [p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".")]
+    return sorted([*list_pictures(folder), *videos])
+
+
 def other_files(inputs: Sequence[Path], out: Path) -> list[Path]:
-    """The files in the named folders that are left alone because their names are not those of pictures we read."""
+    """The files in the named folders that are left alone because their names are not those of what we read."""
     files = [path for given in inputs if given.is_dir() for path in sorted(given.rglob("*")) if path.is_file()]
-    return [path for path in files if path.suffix.lower() not in SUFFIXES and not _within(path, out)]
+    read = (*SUFFIXES, *VIDEO_SUFFIXES)
+    return [path for path in files if path.suffix.lower() not in read and not _within(path, out)]
 
 
 def _within(path: Path, folder: Path) -> bool:

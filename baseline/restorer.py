@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baseline.errors import UserError
+from baseline.tiles import Seam, blended, lay_tiles
 
 
 class Restorer(Protocol):
@@ -86,6 +87,8 @@ _MARGIN = 64
 Measured on the shipped teacher in tiles of 256 against the whole picture of 401x623: the largest difference is 0.04
 with 32 pixels, 0.003 with 48 and 0.0002 with 64.
 """
+RAMP = 16
+"""Pixels over which one tile fades into the next."""
 
 
 def restore_any_size(restorer: Restorer, blurred: Tensor) -> Tensor:
@@ -108,29 +111,22 @@ def restore_any_size(restorer: Restorer, blurred: Tensor) -> Tensor:
 
 
 def _in_tiles(restorer: Restorer, blurred: Tensor) -> Tensor:
-    """N,3,H,W at least as large as the fixed size: each tile gives its inner part, and borders that end."""
+    """N,3,H,W at least as large as the fixed size, in tiles of that size."""
     tile = restorer.fixed_size
     if tile is None:
         raise ValueError("only a restorer of a fixed size needs tiles")
+    tiling = lay_tiles((blurred.shape[-2], blurred.shape[-1]), tile, fixed_seam(tile), restorer.size_multiple)
     restored = torch.empty_like(blurred)
-    height, width = blurred.shape[-2:]
-    for top, from_top in _tile_starts(height, tile[0], restorer.size_multiple):
-        for left, from_left in _tile_starts(width, tile[1], restorer.size_multiple):
-            piece = restorer(blurred[..., top : top + tile[0], left : left + tile[1]])
-            rows, columns = slice(top + from_top, top + tile[0]), slice(left + from_left, left + tile[1])
-            restored[..., rows, columns] = piece[..., from_top:, from_left:]
+    for place, part in blended(lambda windows: [restorer(blurred[..., *window]) for window in windows], tiling):
+        restored[..., *place] = part
     return restored
 
 
-def _tile_starts(side: int, tile: int, multiple: int) -> list[tuple[int, int]]:
-    """Where tiles begin, and how many pixels of each belong to the one before.
-
-    They begin at multiples of what the network takes: from elsewhere, its coarser scales see other pixels together.
-    """
-    margin = min(_MARGIN, tile // 4)
-    step = max(1, (tile - 2 * margin) // multiple) * multiple
-    starts = [*range(0, side - tile, step), side - tile]
-    return [(start, margin if start else 0) for start in starts]
+def fixed_seam(tile: tuple[int, int]) -> Seam:
+    """How tiles of a fixed size overlap: they cannot be made larger, so not by more than half of them."""
+    margin = min(_MARGIN, min(tile) // 4)
+    ramp = min(RAMP, margin // 4 * 2)
+    return Seam(margin - ramp // 2, ramp)
 
 
 def fitting_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """Peak memory: each subject in a process of its own, over what Python and torch take there without it."""
 
 import json
-import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from baseline import resident
 from baseline.errors import UserError
 from baseline.restorer import Restorer
 from compress.latency import LatencySettings, picture_for, threads_set
@@ -38,7 +38,7 @@ class Loadable:
 
 def peak_mb(subject: Loadable, settings: LatencySettings) -> float:
     """Megabytes (10^6 bytes) that restoring takes at its height, weights included; a UserError if none can be read."""
-    if subject.device == "cpu" and not _STATUS.is_file():
+    if subject.device == "cpu" and not resident.known():
         raise UserError("peak memory on a CPU must be read from Linux's /proc; there is none here.")
     asked = json.dumps({"subject": asdict(subject), "settings": asdict(settings)})
     done = subprocess.run([sys.executable, "-m", "compress.memory", asked], capture_output=True, text=True)
@@ -46,9 +46,6 @@ def peak_mb(subject: Loadable, settings: LatencySettings) -> float:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         raise UserError(f"a process of its own must run it; it ended with {done.returncode}: {said}")
     return int(done.stdout.split()[-1]) / 1e6
-
-
-_STATUS = Path("/proc/self/status")
 
 
 def peak_bytes(subject: Loadable, settings: LatencySettings) -> int:
@@ -59,13 +56,12 @@ def peak_bytes(subject: Loadable, settings: LatencySettings) -> int:
 
 def _peak_on_cpu(subject: Loadable, settings: LatencySettings) -> int:
     picture = picture_for(settings, "cpu")
-    before = _status_bytes("VmRSS")
+    before = resident.resident_bytes()
     restorer = subject.open()
     restorer(picture)
-    # What compiling took at its height is no part of restoring: writing 5 sets the peak back to what is held now.
-    Path("/proc/self/clear_refs").write_text("5")
+    resident.forget_peak()  # what compiling took at its height is no part of restoring
     restorer(picture)
-    return _status_bytes("VmHWM") - before
+    return resident.peak_bytes() - before
 
 
 def _peak_on_cuda(subject: Loadable, settings: LatencySettings) -> int:
@@ -80,13 +76,6 @@ def _peak_on_cuda(subject: Loadable, settings: LatencySettings) -> int:
     if subject.runtime == "tensorrt":  # it allocates without torch, once
         return free_before - torch.cuda.mem_get_info()[0]
     return torch.cuda.max_memory_allocated() - before
-
-
-def _status_bytes(key: str) -> int:
-    found = re.search(rf"^{key}:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
-    if found is None:
-        raise UserError(f"peak memory must be read from {_STATUS}; it has no {key}.")
-    return 1024 * int(found[1])
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from baseline.data.layouts import (
     realblur_parts,
     rsblur_parts,
 )
+from baseline.data.mixed import Mix, mixed_set, uniform_set
 from baseline.data.pairs import DataSet, PairedCrops, PairFiles, PairSet, file_manifest
 from baseline.data.photos import photos
 from baseline.data.pictures import read_opaque
@@ -36,11 +37,7 @@ def open_data(settings: DataSettings) -> DataSet:
 @DATASETS.register("photos")
 def shipped_photos(settings: DataSettings) -> DataSet:
     """71 shipped public-domain photographs with synthetic camera shake; needs no root."""
-    if settings.root is not None:
-        raise UserError(
-            f"data 'photos' must have no root, it is shipped; got {settings.root}. "
-            "For your own pictures: data 'folder'."
-        )
+    _no_root(settings)
     return photos(settings.cache_mb)
 
 
@@ -50,6 +47,44 @@ def rendered_text(settings: DataSettings) -> DataSet:
     if settings.root is not None:
         raise UserError(f"data 'text' must have no root, its pages are rendered; got {settings.root}. Leave it out.")
     return text()
+
+
+@DATASETS.register("photos-mixed-50-30-20")
+def mixed_50_30_20(settings: DataSettings) -> DataSet:
+    """Shipped test photographs, by area 50% sharp, 30% mildly and 20% severely blurred; to score only, no root."""
+    return _mixed(settings, Mix(50, 30, 20))
+
+
+@DATASETS.register("photos-mixed-20-30-50")
+def mixed_20_30_50(settings: DataSettings) -> DataSet:
+    """Shipped test photographs, by area 20% sharp, 30% mildly and 50% severely blurred; to score only, no root."""
+    return _mixed(settings, Mix(20, 30, 50))
+
+
+@DATASETS.register("photos-mixed-80-15-5")
+def mixed_80_15_5(settings: DataSettings) -> DataSet:
+    """Shipped test photographs, by area 80% sharp, 15% mildly and 5% severely blurred; to score only, no root."""
+    return _mixed(settings, Mix(80, 15, 5))
+
+
+@DATASETS.register("photos-uniform")
+def uniform(settings: DataSettings) -> DataSet:
+    """Shipped test photographs at their whole size, each blurred all over by camera shake; to score only, no root."""
+    _no_root(settings)
+    return uniform_set()
+
+
+def _mixed(settings: DataSettings, mix: Mix) -> DataSet:
+    _no_root(settings)
+    return mixed_set(mix)
+
+
+def _no_root(settings: DataSettings) -> None:
+    if settings.root is not None:
+        raise UserError(
+            f"data '{settings.name}' must have no root, it is shipped; got {settings.root}. "
+            "For your own pictures: data 'folder'."
+        )
 
 
 @DATASETS.register("folder")

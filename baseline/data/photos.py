@@ -56,6 +56,12 @@ def _fixed_pair(name: str, photo: Path, seed: list[int], reach: float) -> Pair:
     return Pair(name, photo.stem, shake(picture, rng, reach)[window], picture[window])
 
 
+def fixed_shake(path: Path, seed: list[int], reach: float) -> Pair:
+    """A photograph at its whole size, shaken by up to `reach` pixels: always the same for a seed."""
+    photo = load_photo(path)
+    return Pair(path.stem, path.stem, shake(photo, np.random.default_rng(seed), reach), photo)
+
+
 class PhotoCrops:
     """Training crops of sharp photographs, each blurred by its own camera shake."""
 

@@ -76,9 +76,16 @@ def _is_deep_tiff(image: Image.Image) -> bool:
 
 def write_picture(picture: Picture, path: Path) -> None:
     """Write in the format that the name asks for; the file appears whole or not at all."""
+    with whole_file(path) as beside:
+        Image.fromarray(picture).save(beside, quality=95)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path beside, with the same suffix, to write to: it becomes the file at the end, or goes if that fails."""
     beside = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        Image.fromarray(picture).save(beside, quality=95)
+        yield beside
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

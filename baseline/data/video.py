@@ -3,6 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,7 @@ CUT_CHANGE = 15.0
 CUT_RATIO = 2.5
 """A cut also changes this many times as much as the median of the frames around it: a fast pan changes steadily."""
 
+_USUAL_RATE = 25.0
 _REDUCED = 160
 _AROUND = 5
 
@@ -51,6 +53,22 @@ class Window:
 
 def frames(path: Path) -> Iterator[Picture]:
     """The frames of a video; a UserError if OpenCV reads none."""
+    with _opened(path) as capture:
+        while True:
+            there, frame = capture.read()
+            if not there:
+                return
+            yield np.ascontiguousarray(frame[..., ::-1])
+
+
+def frame_rate(path: Path) -> float:
+    """Frames a second, on the mean; a UserError as from `frames`."""
+    with _opened(path) as capture:
+        return float(capture.get(cv2.CAP_PROP_FPS)) or _USUAL_RATE
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     if not path.is_file():
         raise UserError(f"{path} must be a picture, a video or a folder; there is no such file.")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -61,11 +79,7 @@ def frames(path: Path) -> Iterator[Picture]:
     if not capture.isOpened():
         raise UserError(f"{path} must be a picture or a video that OpenCV reads; it is neither. Convert it.")
     try:
-        while True:
-            there, frame = capture.read()
-            if not there:
-                return
-            yield np.ascontiguousarray(frame[..., ::-1])
+        yield capture
     finally:
         capture.release()
 

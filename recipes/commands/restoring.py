@@ -13,26 +13,73 @@ from baseline.output import output_folder
 @click.option(
     "--network", default="photos", show_default=True, help="A shipped name, an artifact or a deployable's file."
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Where the restored pictures go, names kept."
-)
-@click.option("--overwrite", is_flag=True, help="Write over pictures that are in --out already.")
-def restore(inputs: tuple[Path, ...], network: str, out: Path, overwrite: bool) -> None:
-    """Deblur pictures, or all pictures of folders, of any size."""
-    from baseline.restore import other_files, plan_outputs, restore_files
-    from recipes.networks import open_named
+@click.option("--runtime", default="eager", show_default=True, help="What runs an artifact: eager or inductor.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the restored files go, names kept.")
+@click.option("--overwrite", is_flag=True, help="Write over what is in --out already.")
+@click.option("--format", "form", help="Write all pictures as png, jpg, webp, tif or bmp.  [default: as they came]")
+@click.option("--memory", help="What restoring may take, such as 1.5GB.  [default: three quarters of what is free]")
+def restore(
+    inputs: tuple[Path, ...],
+    network: str,
+    runtime: str,
+    out: Path,
+    overwrite: bool,
+    form: str | None,
+    memory: str | None,
+) -> None:
+    """Deblur pictures and videos of any size: files, folders, patterns.
 
-    planned = plan_outputs(inputs, out, overwrite)
+    Bit depth, transparency, EXIF, colour profile and orientation are kept. The same command again goes on where it was
+    stopped. Exit code 1 if some files could not be restored.
+    """
+    from baseline.bounded import BoundedRestorer
+    from baseline.budget import free_memory, parse_memory
+    from baseline.data.picture_files import check_format, lift_limit
+    from baseline.journal import Journal
+    from baseline.progress import progress
+    from baseline.restore import megapixels, other_files, plan_outputs, restore_files
+    from baseline.tiles import Seam
+    from recipes.networks import open_named
+    from recipes.restoring import network_key
+
+    check_format(form)
+    asked = None if memory is None else parse_memory(memory)
+    lift_limit()
+    key = network_key(network, memory=asked, form=form)
+    journal = Journal(out, key)
+    planned = plan_outputs(inputs, out, overwrite, form, None if overwrite else journal)
     for path in other_files(inputs, out):
-        click.echo(f"left alone, not a picture that can be read: {path}", err=True)
+        click.echo(f"left alone, neither a picture nor a video that can be read: {path}", err=True)
+    if not planned:
+        click.echo(f"all are finished already, in {out}")
+        return
+    known = journal.settings() or {}
+    restorer = open_named(network, runtime)
     output_folder(out)
-    restorer = open_named(network)
-    failed = 0
-    for done in restore_files(restorer, planned):
-        failed += done.error is not None
+    bounded = BoundedRestorer(
+        restorer,
+        known.get("memory") or asked or free_memory(),
+        known.get("pixel_bytes"),
+        Seam(*known["seam"]) if known.get("seam") else None,
+    )
+    failed, done_mp = 0, 0.0
+    with progress("restoring, in megapixels,", max(1, round(megapixels(planned)))) as steps:
+
+        def told(part: float) -> None:
+            nonlocal done_mp
+            done_mp += part
+            steps(round(done_mp))
+
+        for done in restore_files(bounded, planned, journal, told):
+            failed += done.error is not None
+            note = f" ({done.note})" if done.note else ""
+            line = f"failed: {done.error}" if done.error else f"{done.source} -> {done.target}{note}"
+            click.echo(line, err=done.error is not None)
+    apart = 255 * bounded.measured_seam.difference if bounded.measured_seam is not None else 0.0
+    if apart > 1:
         click.echo(
-            f"failed: {done.error}" if done.error else f"{done.source} -> {done.target}", err=done.error is not None
+            f"in tiles, this network gives up to {apart:.1f} grey levels more or less than in one piece", err=True
         )
     if failed:
-        click.echo(f"{failed} of {len(planned)} pictures could not be restored", err=True)
+        click.echo(f"{failed} of {len(planned)} files could not be restored", err=True)
         sys.exit(1)

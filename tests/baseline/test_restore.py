@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from baseline.bounded import BoundedRestorer
 from baseline.data.pictures import Picture, read_picture, write_picture
 from baseline.errors import UserError
 from baseline.evaluate import Unchanged
@@ -95,8 +96,8 @@ def test_folders_keep_their_structure(tmp_path: Path, noise: Noise) -> None:
 @pytest.mark.parametrize(
     ("inputs", "out", "said"),
     [
-        (["nothing.png"], "out", "nothing.png must be a picture or a folder of pictures; there is none."),
-        (["empty"], "out", "empty must hold pictures; it holds none."),
+        (["nothing.png"], "out", "nothing.png must be a picture, a video or a folder of them; there is none."),
+        (["empty"], "out", "empty must hold pictures or videos; it holds none."),
         (["a/x.png", "b/x.png"], "out", "outputs must have different names;"),
         (["a"], "a", "--out must not be the folder of the inputs;"),
     ],
@@ -120,7 +121,7 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path: Path, noise: Noise) -> No
     for name in ("a.png", "c.png"):
         write_picture(noise(5, 3), inside / name)
     (inside / "b.png").write_bytes((inside / "a.png").read_bytes()[:60])
-    done = list(restore_files(Unchanged(), plan_outputs([inside], tmp_path / "out")))
+    done = list(restore_files(BoundedRestorer(Unchanged(), 10**9), plan_outputs([inside], tmp_path / "out")))
     assert [one.error is None for one in done] == [True, False, True]
     assert str(inside / "b.png") in str(done[1].error)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
@@ -139,7 +140,7 @@ def test_nothing_is_half_written(tmp_path: Path, noise: Noise, monkeypatch: pyte
     write_picture(noise(), tmp_path / "in/a.png")
     planned = plan_outputs([tmp_path / "in"], tmp_path / "out")
     monkeypatch.setattr(Image.Image, "save", full_disk)
-    (done,) = restore_files(Unchanged(), planned)
+    (done,) = restore_files(BoundedRestorer(Unchanged(), 10**9), planned)
     assert done.error == "no space left on device"
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -70,6 +70,6 @@ def test_why_there_is_no_peak(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     with pytest.raises(UserError, match="it ended with -9: out of memory"):
         peak_mb(Loadable("n", "eager", "cpu"), SETTINGS)
     assert asked == ["-m", "compress.memory"]
-    monkeypatch.setattr(memory, "_STATUS", tmp_path / "status")
+    monkeypatch.setattr(memory.resident, "_STATUS", tmp_path / "status")
     with pytest.raises(UserError, match="must be read from Linux's /proc"):
         peak_mb(Loadable("n", "eager", "cpu"), SETTINGS)

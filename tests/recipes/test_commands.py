@@ -47,8 +47,8 @@ def test_a_network_is_trained_scored_and_restores(cli: Cli, pairs: Path, tmp_pat
     (pairs / "blur/broken.png").write_text("no picture")
     restored = cli("restore", "pairs/blur", "--network", "net", "--out", "restored")
     assert restored.returncode == 1
-    assert "1 of 3 pictures could not be restored" in restored.stderr
-    found = {p.name: Image.open(p).size for p in (tmp_path / "restored").iterdir()}
+    assert "1 of 3 files could not be restored" in restored.stderr
+    found = {p.name: Image.open(p).size for p in (tmp_path / "restored").glob("*.png")}
     assert found == {"a.png": (256, 192), "b.png": (155, 101)}
     # What is scored is what is saved.
     saved = peak_signal_noise_ratio(
@@ -66,7 +66,7 @@ def test_a_network_is_trained_scored_and_restores(cli: Cli, pairs: Path, tmp_pat
         (["train", "--steps", "0", "--out", "n"], "train.steps"),
         (["train", "--steps", "5", "--set", "stpes=3", "--out", "n"], "Did you mean 'steps'?"),
         (["export", "photos", "--to", "onx", "--out", "n.onx"], "Did you mean 'onnx'?"),
-        (["restore", "nothing.png", "--out", "o"], "nothing.png must be a picture or a folder of pictures"),
+        (["restore", "nothing.png", "--out", "o"], "nothing.png must be a picture, a video or a folder of them"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(cli: Cli, arguments: list[str], said: str) -> None:

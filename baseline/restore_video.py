@@ -1,0 +1,92 @@
+"""Restoring videos frame by frame: sound and quality are kept with ffmpeg, and without it what OpenCV can write."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+
+from baseline.bounded import BoundedRestorer
+from baseline.data.pictures import Picture, whole_file
+from baseline.data.video import frame_rate, frames
+from baseline.errors import UserError
+
+_KEPT_SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v")
+"""Containers that hold H.264 and the usual kinds of sound; videos in others become .mp4."""
+
+NO_FFMPEG = "without sound, since ffmpeg is not there (type: apt-get install -y ffmpeg)"
+
+
+FrameSink = Callable[[Picture], object]
+"""Takes one frame after another."""
+
+
+def video_target(path: Path) -> Path:
+    """The name that a restored video gets."""
+    return path if path.suffix.lower() in _KEPT_SUFFIXES else path.with_suffix(".mp4")
+
+
+def restore_video(
+    bounded: BoundedRestorer, source: Path, target: Path, settle: Callable[[Path], None] = lambda _: None
+) -> str | None:
+    """Restore all frames; `settle` is told of the file before it gets its name. Returns what could not be kept.
+
+    A UserError if the video cannot be read, has no frames, or cannot be encoded.
+    """
+    rate = frame_rate(source)
+    with whole_file(target) as beside:
+        every = frames(source)
+        first = next(every, None)
+        if first is None:
+            raise UserError(f"{source} must be a video with frames; it has none. Remove it.")
+        with _sink(source, beside, first, rate) as write:
+            write(bounded(first))
+            for frame in every:
+                write(bounded(frame))
+        settle(beside)
+    return None if shutil.which("ffmpeg") else NO_FFMPEG
+
+
+def _sink(source: Path, target: Path, frame: Picture, rate: float) -> AbstractContextManager[FrameSink]:
+    return _ffmpeg(source, target, frame, rate) if shutil.which("ffmpeg") else _opencv(target, frame, rate)
+
+
+@contextmanager
+def _ffmpeg(source: Path, target: Path, frame: Picture, rate: float) -> Iterator[FrameSink]:
+    """H.264 of high quality, the source's sound copied beside it."""
+    height, width = frame.shape[:2]
+    command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
+    command += ["-s", f"{width}x{height}", "-r", f"{rate}", "-i", "-", "-i", str(source)]
+    command += ["-map", "0:v", "-map", "1:a?", "-c:a", "copy", "-c:v", "libx264", "-crf", "16"]
+    # Players want two by two pixels to share their colour; that takes even sides.
+    command += ["-pix_fmt", "yuv444p" if height % 2 or width % 2 else "yuv420p", str(target)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        pipe, told = process.stdin, process.stderr
+        if pipe is None or told is None:
+            raise TypeError("a process must have the pipes that were asked for")
+        with suppress(BrokenPipeError):  # it ended before its time, and says why below
+            yield lambda frame: _piped(pipe, frame)
+            pipe.close()
+        said = told.read().decode(errors="replace").strip()
+    if process.returncode != 0:
+        raise UserError(f"ffmpeg must encode {target.name}; it ended with {process.returncode}: {said or 'nothing'}")
+
+
+def _piped(pipe: IO[bytes], frame: Picture) -> None:
+    pipe.write(np.ascontiguousarray(frame).tobytes())
+
+
+@contextmanager
+def _opencv(target: Path, frame: Picture, rate: float) -> Iterator[FrameSink]:
+    height, width = frame.shape[:2]
+    writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
+    if not writer.isOpened():
+        raise UserError(f"{target.name} must be a video that OpenCV writes; it cannot. Type: apt-get install -y ffmpeg")
+    try:
+        yield lambda frame: writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    finally:
+        writer.release()

@@ -1,0 +1,215 @@
+"""Restoring real pictures: large ones in bounded memory, tiles against wholes, and kills.
+
+Networks are named as lightsharp restore takes them: a shipped name, an artifact's folder or a deployable's file.
+    python benchmarks/restoring.py large NETWORK...      # 7680x4320 within --memory, against 1280x720
+    python benchmarks/restoring.py tiles NETWORK...      # three photographs, whole and in tiles
+    python benchmarks/restoring.py kills                 # 200 pictures, killed five times, against an undisturbed run
+Each prints a table with its conditions; --out also writes the record. Times need an idle machine.
+"""
+
+import hashlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from baseline import resident
+from baseline.bounded import BoundedRestorer
+from baseline.budget import free_memory, parse_memory
+from baseline.data.blur import shake
+from baseline.data.photos import FOLDER, load_photo
+from baseline.data.pictures import Picture, list_pictures, write_picture
+from baseline.restore import restore_files
+from compress.machine import describe_machine
+from recipes.networks import open_named
+
+LARGE, SMALL = (4320, 7680), (720, 1280)
+
+networks_argument = click.argument("networks", nargs=-1, required=True)
+out_option = click.option("--out", type=click.Path(path_type=Path), help="Also write the record here.")
+
+
+@click.group()
+def main() -> None:
+    """Restoring real pictures."""
+
+
+def finish(record: dict[str, Any], table: Table, out: Path | None) -> None:
+    """Print the table and its conditions, and write the record."""
+    record |= {"machine": describe_machine(), "threads": torch.get_num_threads(), "load": os.getloadavg()[0]}
+    Console(width=150).print(table)
+    click.echo(", ".join(f"{key}: {value}" for key, value in record.items() if key != "rows"))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def blurred_photo(number: int) -> Picture:
+    """A shipped test photograph under a shake of 4 pixels."""
+    return shake(load_photo(list_pictures(FOLDER / "test")[number]), np.random.default_rng(number), 4.0)
+
+
+def mosaic(size: tuple[int, int]) -> Picture:
+    """Blurred test photographs side by side, mirrored, until they fill a picture."""
+    strips = []
+    for row in range(-(-size[0] // 512)):
+        line = [blurred_photo((row * 8 + column) % 12)[:512, :512] for column in range(-(-size[1] // 512))]
+        strips.append(np.concatenate([np.pad(p, ((0, 512 - len(p)), (0, 0), (0, 0)), mode="reflect") for p in line], 1))
+    return np.ascontiguousarray(np.concatenate(strips)[: size[0], : size[1]])
+
+
+@main.command()
+@networks_argument
+@click.option("--memory", default="1.5GB")
+@click.option("--rounds", default=3, help="How often the small picture is restored before and after the large one.")
+@out_option
+def large(networks: tuple[str, ...], memory: str, rounds: int, out: Path | None) -> None:
+    """Seconds a megapixel and the peak of memory over the loaded runtime, files read and written."""
+    table = Table("network", "tiles", "s/MP small", "s/MP large", "ratio", "peak MB over runtime", "seam", "B/pixel")
+    rows = []
+    with tempfile.TemporaryDirectory() as work:
+        for name, size in (("large", LARGE), ("small", SMALL)):
+            write_picture(mosaic(size), Path(work) / f"{name}.jpg")
+        for network in networks:
+            command = [sys.executable, __file__, "one-large", network, work, memory, str(rounds)]
+            row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            rows.append(row)
+            ratio = row["large_s_per_mp"] / row["small_s_per_mp"]
+            seen = f"{row['tiles']} seeing {row['seen']:.3f}x"
+            numbers = [f"{row['small_s_per_mp']:.3f}", f"{row['large_s_per_mp']:.3f}", f"{ratio:.3f}"]
+            table.add_row(network, seen, *numbers, f"{row['peak_mb']:.0f}", str(row["seam"]), str(row["pixel_bytes"]))
+    finish({"memory": memory, "large": LARGE, "small": SMALL, "rows": rows}, table, out)
+
+
+@main.command("one-large", hidden=True)
+@click.argument("network")
+@click.argument("work", type=click.Path(path_type=Path))
+@click.argument("memory")
+@click.argument("rounds", type=int)
+def one_large(network: str, work: Path, memory: str, rounds: int) -> None:
+    """One network in a process of its own: what `large` runs."""
+    restorer = open_named(network)
+    restorer(torch.zeros(1, 3, 64, 64))
+    loaded = resident.resident_bytes()
+    bounded = BoundedRestorer(restorer, parse_memory(memory))
+    began = time.perf_counter()
+    measured = bounded.known() | {"pixel_bytes": bounded.pixel_bytes, "seam": [bounded.seam.skip, bounded.seam.ramp]}
+    measuring_s = time.perf_counter() - began
+    tiling = bounded.tiling(LARGE, 2 * 3 * LARGE[0] * LARGE[1])
+
+    def seconds(name: str, size: tuple[int, int]) -> float:
+        began = time.perf_counter()
+        (done,) = restore_files(bounded, [(work / f"{name}.jpg", work / "restored.png")])
+        if done.error:
+            raise RuntimeError(done.error)
+        return (time.perf_counter() - began) / (size[0] * size[1] / 1e6)
+
+    small = [seconds("small", SMALL) for _ in range(rounds + 1)][1:]
+    resident.forget_peak()
+    large_s = seconds("large", LARGE)
+    peak = resident.peak_bytes() - loaded
+    small += [seconds("small", SMALL) for _ in range(rounds)]
+    row = measured | {
+        "network": network,
+        "tiles": f"{len(tiling.columns)}x{len(tiling.rows)}",
+        "seen": tiling.seen_pixels / (LARGE[0] * LARGE[1]),
+        "small_s_per_mp": statistics.median(small),
+        "large_s_per_mp": large_s,
+        "peak_mb": peak / 1e6,
+        "measuring_s": measuring_s,
+    }
+    click.echo(json.dumps(row))
+
+
+@main.command()
+@networks_argument
+@out_option
+def tiles(networks: tuple[str, ...], out: Path | None) -> None:
+    """The largest difference between three photographs restored whole and in tiles, in grey levels."""
+    table = Table("network", "photograph", "tiles", "largest difference", "pixels that differ", "by more than 1")
+    rows = []
+    for network in networks:
+        whole = BoundedRestorer(open_named(network), free_memory())
+        for number in (0, 4, 8):
+            picture = blurred_photo(number)
+            memory = 2 * picture.nbytes + whole.pixel_bytes * picture.shape[0] * picture.shape[1] // 4
+            cut = BoundedRestorer(whole.restorer, memory, whole.pixel_bytes, whole.seam)
+            tiling = cut.tiling(picture.shape[:2], 2 * picture.nbytes)
+            difference = np.abs(whole(picture).astype(int) - cut(picture))
+            row = {
+                "network": network,
+                "photograph": list_pictures(FOLDER / "test")[number].stem,
+                "tiles": f"{len(tiling.columns)}x{len(tiling.rows)}",
+                "largest": int(difference.max()),
+                "differ": float((difference > 0).mean()),
+                "beyond_1": float((difference > 1).mean()),
+            }
+            rows.append(row)
+            table.add_row(*(f"{value:.2e}" if isinstance(value, float) else str(value) for value in row.values()))
+    finish({"rows": rows}, table, out)
+
+
+@main.command()
+@click.option("--pictures", default=200)
+@click.option("--kills", "count", default=5)
+@click.option("--network", default="photos")
+@out_option
+def kills(pictures: int, count: int, network: str, out: Path | None) -> None:
+    """A folder restored with kills at random moments, against the same undisturbed."""
+    chance = random.Random(0)
+    with tempfile.TemporaryDirectory() as work:
+        inside = Path(work) / "in"
+        inside.mkdir()
+        for number in range(pictures):
+            rng = np.random.default_rng(number)
+            photo = blurred_photo(number % 12)
+            top, left = (int(rng.integers(side - 200)) for side in photo.shape[:2])
+            kind = ("png", "jpg", "webp", "tif")[number % 4]
+            write_picture(photo[top : top + 96 + number % 37, left : left + 128], inside / f"{number:03}.{kind}")
+        command = [sys.executable, "-m", "recipes.cli", "restore", str(inside), "--network", network, "--out"]
+        began = time.perf_counter()
+        subprocess.run([*command, f"{work}/undisturbed"], check=True, capture_output=True)
+        whole_s = time.perf_counter() - began
+        done_at_kill = []
+        for _ in range(count):
+            with subprocess.Popen(
+                [*command, f"{work}/killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ) as running:
+                time.sleep(whole_s * chance.uniform(0.12, 0.28))
+                running.kill()
+            done_at_kill.append(len([p for p in Path(work, "killed").glob("*") if not p.name.startswith(".")]))
+        last = subprocess.run([*command, f"{work}/killed"], capture_output=True, text=True, check=True)
+        one, other = (checksums(Path(work) / name) for name in ("undisturbed", "killed"))
+    table = Table("pictures", "kills", "done at each kill", "restored by the last run", "complete", "equal")
+    row = {
+        "pictures": len(one),
+        "kills": count,
+        "done_at_kill": done_at_kill,
+        "last_run": last.stdout.count(" -> "),
+        "complete": len(other) == pictures,
+        "equal": one == other,
+    }
+    table.add_row(*(str(value) for value in row.values()))
+    finish({"network": network, "rows": [row]}, table, out)
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Of every file that was restored."""
+    files = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Restoring from Python: arrays in, arrays out, with any network that the command line knows."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baseline.bounded import BoundedRestorer
+from baseline.budget import free_memory
+from baseline.checksum import file_sha256
+from baseline.errors import UserError
+from baseline.restorer import Restorer
+from compress.runtimes.table import files_of
+from recipes.networks import open_named
+from recipes.resolve import artifact_folder, is_deployable
+
+
+def restore(
+    picture: NDArray[Any],
+    network: str | Path | Restorer = "photos",
+    *,
+    runtime: str = "eager",
+    memory: int | None = None,
+) -> NDArray[Any]:
+    """Restore one picture, H,W,3 (RGB), H,W,1 or H,W, of 8 or 16 bits, and return one of the same kind.
+
+    `network` is a shipped name, an artifact's folder, a deployable's file, or what `recipes.networks.open_named`
+    returned: open it once for many pictures. `memory` are bytes over what the process
+    holds, by default three quarters of what is free.
+    A UserError if the picture is of another kind, or the memory too small.
+    """
+    restorer = open_named(str(network), runtime) if isinstance(network, str | Path) else network
+    channels = picture[..., None] if picture.ndim == 2 else picture
+    if channels.ndim != 3 or channels.shape[2] not in (1, 3) or channels.dtype not in (np.uint8, np.uint16):
+        raise UserError(
+            f"the picture must be H,W,3, H,W,1 or H,W of uint8 or uint16; got {picture.shape} of {picture.dtype}."
+        )
+    return BoundedRestorer(restorer, memory or free_memory())(channels).reshape(picture.shape)
+
+
+def network_key(network: str, **settings: Any) -> str:
+    """A checksum of a network's files and of settings: what was restored with the same is the same."""
+    path = Path(network)
+    files = files_of(path) if is_deployable(network) else sorted(artifact_folder(network).iterdir())
+    sums = [file_sha256(file) for file in files if file.is_file() and not file.name.startswith(".")]
+    return hashlib.sha256(repr([sums, sorted(settings.items())]).encode()).hexdigest()
