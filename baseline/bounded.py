@@ -1,5 +1,6 @@
 """Restoring pictures of any size within a memory budget: whole where that fits, in faded tiles where it does not."""
 
+import math
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baseline import resident
 from baseline.budget import bytes_per_pixel
 from baseline.data.picture_files import Pixels
 from baseline.errors import UserError
@@ -19,6 +21,10 @@ from baseline.tiles import Seam, Tiling, Window, best_tile, blended, lay_tiles, 
 _SURELY = 5000
 """Bytes a pixel that no network of this field takes: what fits even so needs no measuring first."""
 _LARGEST_BATCH = 8
+_COUNTED = 0.85
+"""Of the budget; the rest is for what no one counts."""
+_HELD = 3.5
+"""Times its bytes that a picture takes: as it came, restored, and as Pillow holds it when it reads or writes."""
 
 
 class BoundedRestorer:
@@ -51,11 +57,11 @@ class BoundedRestorer:
         self.measured_seam = measure_seam(self.restorer)
         return self.measured_seam.seam
 
-    def tiling(self, size: tuple[int, int], held_bytes: int) -> Tiling:
-        """How height x width is cut, `held_bytes` being taken by its pixels; a UserError if the budget is too small."""
+    def tiling(self, size: tuple[int, int], picture_bytes: int) -> Tiling:
+        """How height x width is cut, its pixels being so many bytes; a UserError if the budget is too small."""
         if self.restorer.fixed_size is not None:
             return lay_tiles(size, self.restorer.fixed_size, self.seam, self.restorer.size_multiple)
-        left = self.memory - held_bytes
+        left = round(self.memory * _COUNTED - _HELD * picture_bytes)
         if size[0] * size[1] * _SURELY <= left:
             return lay_tiles(size, size, Seam(0, 0), 1)
         pixels = max(0, left) // self.pixel_bytes
@@ -64,9 +70,10 @@ class BoundedRestorer:
         multiple = self.restorer.size_multiple
         tile = best_tile(size, pixels, self.seam, multiple)
         if tile is None:
-            least = held_bytes + least_pixels(size, self.seam, multiple) * self.pixel_bytes
+            taken = least_pixels(size, self.seam, multiple) * self.pixel_bytes
+            least = math.ceil((_HELD * picture_bytes + taken) / _COUNTED / 1e6)
             raise UserError(
-                f"--memory must be at least {least / 1e6:.0f}MB to restore {size[1]}x{size[0]} pixels with this "
+                f"--memory must be at least {least}MB to restore {size[1]}x{size[0]} pixels with this "
                 f"network; it is {self.memory / 1e6:.0f}MB. Give it more."
             )
         return lay_tiles(size, tile, self.seam, multiple)
@@ -79,13 +86,24 @@ class BoundedRestorer:
     def __call__(self, pixels: Pixels, told: Callable[[int], None] = lambda _: None) -> Pixels:
         """H,W,3 or H,W,1 of 8 or 16 bits -> the same kind, restored; `told` hears of each part's number of pixels."""
         size = pixels.shape[0], pixels.shape[1]
-        tiling = self.tiling(size, 2 * pixels.nbytes)
+        tiling = self.tiling(size, pixels.nbytes)
+        if len(tiling.rows) * len(tiling.columns) > 1:
+            resident.give_back()
         restored = np.empty_like(pixels)
         restore = partial(self._tiles, pixels)
         for (rows, columns), part in blended(restore, tiling, self._batch(tiling)):
             restored[rows, columns] = to_pixels(part[0], pixels)
             told(part.shape[-2] * part.shape[-1])
+        if len(tiling.rows) * len(tiling.columns) > 1 or size[0] * size[1] * _SURELY > self.memory:
+            self._release()
         return restored
+
+    def _release(self) -> None:
+        """Make room for the next picture: some runtimes hold the memory of the last one."""
+        release = getattr(self.restorer, "release", None)
+        if release is not None:
+            release()
+        resident.give_back()
 
     def _batch(self, tiling: Tiling) -> int:
         """How many tiles go through at once: several small ones of a fixed size, if the restorer takes them."""

@@ -16,10 +16,15 @@ def known() -> bool:
 
 def resident_bytes() -> int:
     """What is held now. What was freed and is still held is given back first: it would hide what is taken next."""
+    give_back()
+    return _status_bytes("VmRSS")
+
+
+def give_back() -> None:
+    """Give back to the system what was freed and is still held."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; other libraries have none
     if trim is not None:
         trim(0)
-    return _status_bytes("VmRSS")
 
 
 def peak_bytes() -> int:

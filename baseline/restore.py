@@ -84,22 +84,24 @@ def restore_files(
                 yield from (done.result() for done in _drained(writing))
                 yield _video(bounded, source, target, journal, told)
                 continue
-            read = reading.pop(number, None) or reader.submit(read_stored, source)
+            if number not in reading:
+                reading[number] = reader.submit(read_stored, source)
             beside = [head for head in heads[number : number + 2] if head is not None]
             if len(beside) == 2 and all(head.bytes * _ALONE < bounded.memory for head in beside):
                 reading[number + 1] = reader.submit(read_stored, planned[number + 1][0])
             else:
                 yield from (done.result() for done in _drained(writing))
             try:
-                stored = read.result()
-                restored = bounded(stored.pixels, lambda pixels: told(pixels / 1e6))
+                # Nothing else holds the picture as it came: it is gone when the restored one is written.
+                stored = reading.pop(number).result()
+                stored = replace(stored, pixels=bounded(stored.pixels, lambda pixels: told(pixels / 1e6)))
                 if journal is not None:
                     journal.note_settings(bounded.known())
             except (UserError, OSError) as error:
                 yield from (done.result() for done in _drained(writing))
                 yield Restored(source, target, str(error))
                 continue
-            writing.append(writer.submit(_written, replace(stored, pixels=restored), source, target, journal))
+            writing.append(writer.submit(_written, stored, source, target, journal))
             yield from (done.result() for done in _drained(writing, left=1))
         yield from (done.result() for done in _drained(writing))
 

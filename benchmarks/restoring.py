@@ -107,7 +107,7 @@ def one_large(network: str, work: Path, memory: str, rounds: int) -> None:
     began = time.perf_counter()
     measured = bounded.known() | {"pixel_bytes": bounded.pixel_bytes, "seam": [bounded.seam.skip, bounded.seam.ramp]}
     measuring_s = time.perf_counter() - began
-    tiling = bounded.tiling(LARGE, 2 * 3 * LARGE[0] * LARGE[1])
+    tiling = bounded.tiling(LARGE, 3 * LARGE[0] * LARGE[1])
 
     def seconds(name: str, size: tuple[int, int]) -> float:
         began = time.perf_counter()
@@ -144,9 +144,9 @@ def tiles(networks: tuple[str, ...], out: Path | None) -> None:
         whole = BoundedRestorer(open_named(network), free_memory())
         for number in (0, 4, 8):
             picture = blurred_photo(number)
-            memory = 2 * picture.nbytes + whole.pixel_bytes * picture.shape[0] * picture.shape[1] // 4
+            memory = 4 * picture.nbytes + whole.pixel_bytes * picture.shape[0] * picture.shape[1] // 4
             cut = BoundedRestorer(whole.restorer, memory, whole.pixel_bytes, whole.seam)
-            tiling = cut.tiling(picture.shape[:2], 2 * picture.nbytes)
+            tiling = cut.tiling(picture.shape[:2], picture.nbytes)
             difference = np.abs(whole(picture).astype(int) - cut(picture))
             row = {
                 "network": network,

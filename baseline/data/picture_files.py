@@ -135,8 +135,8 @@ def write_stored(stored: Stored, path: Path, settle: Callable[[Path], None] = la
             beside.write_bytes(_tiff(stored) if suffix in _TIFF_SUFFIXES else _deep_png(stored))
             settle(beside)
         return
-    channels = [stored.pixels] if stored.alpha is None else [stored.pixels, stored.alpha[..., None]]
-    image = Image.fromarray(np.concatenate(channels, axis=-1).squeeze(-1) if _is_grey(stored) else np.dstack(channels))
+    channels = stored.pixels if stored.alpha is None else np.dstack([stored.pixels, stored.alpha])
+    image = Image.fromarray(channels[..., 0] if channels.shape[-1] == 1 else channels)
     if suffix == ".bmp":
         # It holds no orientation: the picture is turned by it instead.
         image.getexif()[_ORIENTATION] = stored.exif.get(_ORIENTATION, 1)
@@ -244,10 +244,15 @@ def _pixels(image: Image.Image) -> tuple[Pixels, Pixels | None]:
     """Pixels and alpha of an 8-bit picture; palettes and colours that stand for transparency are resolved."""
     grey = image.mode in _GREY
     if image.has_transparency_data:
-        channels = np.array(image.convert("LA" if grey else "RGBA"))
+        channels = _array(image, "LA" if grey else "RGBA")
         return channels[..., :-1], channels[..., -1]
-    channels = np.array(image.convert("L" if grey else "RGB"))
+    channels = _array(image, "L" if grey else "RGB")
     return (channels[..., None] if grey else channels), None
+
+
+def _array(image: Image.Image, mode: str) -> Pixels:
+    """Converted only if need be: each copy of a large picture takes what restoring could use."""
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def _deep_pixels(path: Path, mode: str) -> tuple[Pixels, Pixels | None]:
@@ -260,10 +265,6 @@ def _deep_pixels(path: Path, mode: str) -> tuple[Pixels, Pixels | None]:
     if mode in _GREY:
         return channels[..., :1], alpha
     return np.ascontiguousarray(channels[..., 2::-1]), alpha
-
-
-def _is_grey(stored: Stored) -> bool:
-    return stored.pixels.shape[-1] == 1 and stored.alpha is None
 
 
 def _channels(stored: Stored) -> Pixels:

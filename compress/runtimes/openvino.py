@@ -58,15 +58,29 @@ def open_file(path: Path) -> SessionRestorer:
         raise _foreign(path)
 
     def start(threads: int) -> Run:
-        compiled = _compiled(model, threads)
-
-        def run(picture: np.ndarray) -> np.ndarray:
-            restored: np.ndarray = compiled(picture)[0]
-            return restored
-
-        return run
+        return _Session(_compiled(model, threads))
 
     return SessionRestorer(start, int(model.get_rt_info([_NOTE, "size_multiple"]).astype(str)))
+
+
+class _Session:
+    """A compiled model; between calls it holds the memory of one size of pictures."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self._shape: tuple[int, ...] = ()
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        if picture.shape != self._shape:
+            # The memory of another size would be held beside that of this one.
+            self.release()
+            self._shape = picture.shape
+        restored: np.ndarray = self._compiled(picture)[0]
+        return restored
+
+    def release(self) -> None:
+        """Give back the memory that is held."""
+        self._compiled.release_memory()
 
 
 def census(path: Path) -> dict[str, int]:

@@ -30,5 +30,11 @@ class SessionRestorer:
             self._run, self._threads = self._start(threads), threads
         return in_batches(self._restored, blurred, self.max_batch)
 
+    def release(self) -> None:
+        """Give back what the runtime holds from one call to the next, where it can."""
+        release = getattr(self._run, "release", None)
+        if release is not None:
+            release()
+
     def _restored(self, picture: Tensor) -> Tensor:
         return torch.from_numpy(self._run(np.ascontiguousarray(picture.detach().cpu().numpy())))

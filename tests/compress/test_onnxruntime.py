@@ -74,6 +74,15 @@ def test_a_float_file_of_openvino_runs_in_single_precision(float_folder: Path, t
     assert ran == {"f32"}
 
 
+def test_memory_is_given_back_between_pictures(written) -> None:
+    files, _, _ = written
+    restorer = open_deployable(files["fp32"])
+    before = [restorer(torch.zeros(1, 3, *size)).clone() for size in ((64, 64), (32, 48))]
+    restorer.release()
+    again = [restorer(torch.zeros(1, 3, *size)).clone() for size in ((64, 64), (32, 48))]
+    assert all(torch.equal(a, b) for a, b in zip(before, again, strict=True))
+
+
 def test_int8_files_are_smaller(written) -> None:
     files, _, _ = written
     sizes = {kind: files_of(path)[-1].stat().st_size for kind, path in files.items()}
