@@ -87,19 +87,15 @@ class BoundedRestorer:
         """H,W,3 or H,W,1 of 8 or 16 bits -> the same kind, restored; `told` hears of each part's number of pixels."""
         size = pixels.shape[0], pixels.shape[1]
         tiling = self.tiling(size, pixels.nbytes)
-        if len(tiling.rows) * len(tiling.columns) > 1:
-            resident.give_back()
         restored = np.empty_like(pixels)
         restore = partial(self._tiles, pixels)
         for (rows, columns), part in blended(restore, tiling, self._batch(tiling)):
             restored[rows, columns] = to_pixels(part[0], pixels)
             told(part.shape[-2] * part.shape[-1])
-        if len(tiling.rows) * len(tiling.columns) > 1 or size[0] * size[1] * _SURELY > self.memory:
-            self._release()
         return restored
 
-    def _release(self) -> None:
-        """Make room for the next picture: some runtimes hold the memory of the last one."""
+    def release(self) -> None:
+        """Make room for a large picture: some runtimes hold the memory of the last one."""
         release = getattr(self.restorer, "release", None)
         if release is not None:
             release()

@@ -84,13 +84,14 @@ def restore_files(
                 yield from (done.result() for done in _drained(writing))
                 yield _video(bounded, source, target, journal, told)
                 continue
+            small = [head is None or head.bytes * _ALONE < bounded.memory for head in heads[number : number + 2]]
+            if not small[0]:
+                yield from (done.result() for done in _drained(writing))
+                bounded.release()
             if number not in reading:
                 reading[number] = reader.submit(read_stored, source)
-            beside = [head for head in heads[number : number + 2] if head is not None]
-            if len(beside) == 2 and all(head.bytes * _ALONE < bounded.memory for head in beside):
+            if small == [True, True] and heads[number + 1] is not None:
                 reading[number + 1] = reader.submit(read_stored, planned[number + 1][0])
-            else:
-                yield from (done.result() for done in _drained(writing))
             try:
                 # Nothing else holds the picture as it came: it is gone when the restored one is written.
                 stored = reading.pop(number).result()
@@ -102,7 +103,7 @@ def restore_files(
                 yield Restored(source, target, str(error))
                 continue
             writing.append(writer.submit(_written, stored, source, target, journal))
-            yield from (done.result() for done in _drained(writing, left=1))
+            yield from (done.result() for done in _drained(writing, left=1 if small[0] else 0))
         yield from (done.result() for done in _drained(writing))
 
 

@@ -64,22 +64,23 @@ def open_file(path: Path) -> SessionRestorer:
 
 
 class _Session:
-    """A compiled model; between calls it holds the memory of one size of pictures."""
+    """A compiled model; between calls it holds the memory of the largest picture."""
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
-        self._shape: tuple[int, ...] = ()
+        self._largest = 0
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        if picture.shape != self._shape:
-            # The memory of another size would be held beside that of this one.
+        if picture.size > self._largest:
+            # The memory of the largest one until now would be held beside that of this one.
             self.release()
-            self._shape = picture.shape
+            self._largest = picture.size
         restored: np.ndarray = self._compiled(picture)[0]
         return restored
 
     def release(self) -> None:
         """Give back the memory that is held."""
+        self._largest = 0
         self._compiled.release_memory()
 
 
