@@ -11,7 +11,7 @@ from baseline import resident
 from baseline.errors import UserError
 from baseline.restorer import Restorer, fitting_size
 
-_PROBE = (384, 384)
+_WARM_UP, _PROBE = (64, 64), (384, 384)
 _ROUND_UP = 100
 _UNMEASURED = 2000
 """Bytes a pixel where no peak can be read: the shipped teacher took 1,540 run by PyTorch, the most of its runtimes."""
@@ -44,8 +44,8 @@ def bytes_per_pixel(restorer: Restorer) -> int:
     """
     if not resident.known():
         return _UNMEASURED
-    restorer(torch.zeros(1, 3, *fitting_size((64, 64), restorer.size_multiple)))
-    size = fitting_size(_PROBE, restorer.size_multiple)
+    size = restorer.fixed_size or fitting_size(_PROBE, restorer.size_multiple)
+    restorer(torch.zeros(1, 3, *(restorer.fixed_size or fitting_size(_WARM_UP, restorer.size_multiple))))
     picture = torch.zeros(1, 3, *size)
     before = resident.resident_bytes()
     resident.forget_peak()

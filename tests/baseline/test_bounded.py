@@ -118,6 +118,7 @@ def test_memory_a_pixel_is_measured() -> None:
             return sum(held[1:], start=held[0])
 
     assert 1000 <= bytes_per_pixel(Hungry()) <= 2500
+    assert bytes_per_pixel(Fixed()) < 1000
     assert free_memory() > 0
 
 
