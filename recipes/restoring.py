@@ -27,8 +27,8 @@ def restore(
     """Restore one picture, H,W,3 (RGB), H,W,1 or H,W, of 8 or 16 bits, and return one of the same kind.
 
     `network` is a shipped name, an artifact's folder, a deployable's file, or what `recipes.networks.open_named`
-    returned: open it once for many pictures. `memory` are bytes over what the process holds, by default three quarters of
-    what is free. A UserError if the picture is of another kind, or the memory too small.
+    returned: open it once for many pictures. `memory` are bytes over what the process holds, by default three
+    quarters of what is free. A UserError if the picture is of another kind, or the memory too small.
     """
     restorer = open_named(str(network), runtime) if isinstance(network, str | Path) else network
     channels = picture[..., None] if picture.ndim == 2 else picture
