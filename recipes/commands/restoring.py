@@ -1,5 +1,6 @@
 """restore: networks at work."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -63,18 +64,20 @@ def restore(
         Seam(*known["seam"]) if known.get("seam") else None,
     )
     failed, done_mp = 0, 0.0
-    with progress("restoring, in megapixels,", max(1, round(megapixels(planned)))) as steps:
+    total = max(1, math.ceil(megapixels(planned)))
+    with progress("restoring, in megapixels,", total) as steps:
 
         def told(part: float) -> None:
             nonlocal done_mp
             done_mp += part
-            steps(round(done_mp))
+            steps(min(int(done_mp), total - 1))  # the whole is said once, at the end
 
         for done in restore_files(bounded, planned, journal, told):
             failed += done.error is not None
             note = f" ({done.note})" if done.note else ""
             line = f"failed: {done.error}" if done.error else f"{done.source} -> {done.target}{note}"
             click.echo(line, err=done.error is not None)
+        steps(total)
     apart = 255 * bounded.measured_seam.difference if bounded.measured_seam is not None else 0.0
     if apart > 1:
         click.echo(
