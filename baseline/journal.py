@@ -28,12 +28,19 @@ class Journal:
                 entry = json.loads(line)
             except json.JSONDecodeError:
                 continue  # the last line of a run that was killed while it wrote it
-            self._lines[entry["target"]] = entry
+            if isinstance(entry, dict) and "target" in entry and "key" in entry:
+                self._lines[entry["target"]] = entry
 
     def finished(self, source: Path, target: Path) -> bool:
         """Whether the target was made from this source, with this key, and is still what it was."""
         entry = self._lines.get(self._name(target))
-        if entry is None or not target.is_file() or entry["source"] != _identity(source) or entry["key"] != self._key:
+        if (
+            entry is None
+            or not target.is_file()
+            or not source.is_file()
+            or entry["source"] != _identity(source)
+            or entry["key"] != self._key
+        ):
             return False
         return bool(entry["sha256"] == file_sha256(target))
 

@@ -161,7 +161,10 @@ def _expanded(inputs: Sequence[Path]) -> Iterator[Path]:
             yield given
             continue
         root = Path(given.anchor) if given.is_absolute() else Path()
-        found = sorted(root.glob(str(given.relative_to(given.anchor) if given.is_absolute() else given)))
+        try:
+            found = sorted(root.glob(str(given.relative_to(given.anchor) if given.is_absolute() else given)))
+        except ValueError as error:
+            raise UserError(f"{given} must be a pattern of files; {error}. Write ** as a folder of its own.") from None
         if not found:
             raise UserError(f"{given} must be a pattern of files that are there; none fits it.")
         yield from found
@@ -191,8 +194,11 @@ def _files_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
 
 
 def _listed(folder: Path) -> list[Path]:
-    videos = [p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".")]
-    return sorted([*list_pictures(folder), *videos])
+    try:
+        videos = [p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".")]
+        return sorted(p for p in [*list_pictures(folder), *videos] if not p.is_dir())
+    except PermissionError:
+        raise UserError(f"{folder} must be a folder that can be read; it is not. Leave it out, or open it.") from None
 
 
 def other_files(inputs: Sequence[Path], out: Path) -> list[Path]:

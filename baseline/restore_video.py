@@ -16,7 +16,7 @@ from baseline.data.video import frame_rate, frames
 from baseline.errors import UserError
 
 _KEPT_SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v")
-"""Containers that hold H.264 and the usual kinds of sound; videos in others become .mp4."""
+"""Containers that hold H.264 and the usual kinds of sound; videos in others become .mkv, which holds all kinds."""
 
 NO_FFMPEG = "without sound, since ffmpeg is not there (type: apt-get install -y ffmpeg)"
 
@@ -27,7 +27,9 @@ FrameSink = Callable[[Picture], object]
 
 def video_target(path: Path) -> Path:
     """The name that a restored video gets."""
-    return path if path.suffix.lower() in _KEPT_SUFFIXES else path.with_suffix(".mp4")
+    if path.suffix.lower() in _KEPT_SUFFIXES:
+        return path
+    return path.with_suffix(".mkv" if shutil.which("ffmpeg") else ".mp4")
 
 
 def restore_video(
@@ -60,7 +62,7 @@ def _ffmpeg(source: Path, target: Path, frame: Picture, rate: float) -> Iterator
     """H.264 of high quality, the source's sound copied beside it."""
     height, width = frame.shape[:2]
     command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"]
-    command += ["-s", f"{width}x{height}", "-r", f"{rate}", "-i", "-", "-i", str(source)]
+    command += ["-s", f"{width}x{height}", "-r", f"{rate}", "-i", "-", "-i", f"file:{source}"]
     command += ["-map", "0:v", "-map", "1:a?", "-c:a", "copy", "-c:v", "libx264", "-crf", "16"]
     # Players want two by two pixels to share their colour; that takes even sides.
     command += ["-pix_fmt", "yuv444p" if height % 2 or width % 2 else "yuv420p", str(target)]

@@ -31,8 +31,11 @@ def restore(
     quarters of what is free. A UserError if the picture is of another kind, or the memory too small.
     """
     restorer = open_named(str(network), runtime) if isinstance(network, str | Path) else network
+    if not isinstance(picture, np.ndarray):
+        raise UserError(f"the picture must be an array of uint8 or uint16; got {type(picture).__name__}.")
     channels = picture[..., None] if picture.ndim == 2 else picture
-    if channels.ndim != 3 or channels.shape[2] not in (1, 3) or channels.dtype not in (np.uint8, np.uint16):
+    kind = channels.ndim == 3 and channels.shape[2] in (1, 3) and channels.dtype in (np.uint8, np.uint16)
+    if not kind or channels.size == 0:
         raise UserError(
             f"the picture must be H,W,3, H,W,1 or H,W of uint8 or uint16; got {picture.shape} of {picture.dtype}."
         )

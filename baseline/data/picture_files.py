@@ -40,8 +40,10 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr", "CMYK", "I;
 _GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 _DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _TIFF_SUFFIXES = (".tif", ".tiff")
-_TIFF_HEAD = 8
+_TIFF_HEAD, _RIFF_HEAD = 8, 12
 _INCHES = 2
+_PILLOW_RAISES = (ValueError, TypeError, struct.error)
+"""On files that are damaged, and on what a format cannot hold."""
 _BOMB_PIXELS = 25_000_000
 _PIXELS_A_BYTE = 2000
 """A file says more pixels than that for each of its bytes: nothing worth restoring; PNG reaches 1,000 on one colour."""
@@ -142,7 +144,10 @@ def write_stored(stored: Stored, path: Path, settle: Callable[[Path], None] = la
         image.getexif()[_ORIENTATION] = stored.exif.get(_ORIENTATION, 1)
         image = ImageOps.exif_transpose(image)
     with whole_file(path) as beside:
-        image.save(beside, **_options(stored, suffix))
+        try:
+            image.save(beside, **_options(stored, suffix))
+        except _PILLOW_RAISES as error:
+            raise UserError(f"{path} must be written as {suffix[1:]}; {error}. Add --format png, or tif.") from None
         settle(beside)
 
 
@@ -181,7 +186,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except FileNotFoundError:
         raise UserError(f"{path} must be a picture; there is no such file.") from None
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+    except (*_PILLOW_RAISES, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} must be a readable picture; {error}. Remove or replace the file.") from None
 
 
@@ -237,7 +242,13 @@ def _is_lossy_webp(image: Image.Image, path: Path) -> bool:
     if image.format != "WEBP":
         return False
     with path.open("rb") as file:
-        return b"VP8L" not in file.read(4096)
+        file.seek(_RIFF_HEAD)
+        while len(chunk := file.read(8)) == 8:
+            if chunk[:4] in (b"VP8 ", b"VP8L"):
+                return chunk[:4] == b"VP8 "
+            length = int.from_bytes(chunk[4:], "little")
+            file.seek(length + length % 2, 1)
+    return True
 
 
 def _pixels(image: Image.Image) -> tuple[Pixels, Pixels | None]:

@@ -30,8 +30,9 @@ def restore(
 ) -> None:
     """Deblur pictures and videos of any size: files, folders, patterns.
 
-    Bit depth, transparency, EXIF, colour profile and orientation are kept. The same command again goes on where it was
-    stopped. Exit code 1 if some files could not be restored.
+    Pictures keep their bit depth, transparency, EXIF, colour profile and orientation where their format can hold them;
+    videos become H.264 of 8 bits at their mean frame rate, with their sound. The same command again goes on where it
+    was stopped. Exit code 1 if some files could not be restored.
     """
     from baseline.bounded import BoundedRestorer
     from baseline.budget import free_memory, parse_memory
@@ -40,13 +41,15 @@ def restore(
     from baseline.progress import progress
     from baseline.restore import megapixels, other_files, plan_outputs, restore_files
     from baseline.tiles import Seam
+    from compress.runtimes.table import memory_runtime
     from recipes.networks import open_named
     from recipes.restoring import network_key
 
     check_format(form)
     asked = None if memory is None else parse_memory(memory)
     lift_limit()
-    key = network_key(network, memory=asked, form=form)
+    memory_runtime(runtime)
+    key = network_key(network, memory=asked, form=form, runtime=runtime)
     journal = Journal(out, key)
     planned = plan_outputs(inputs, out, overwrite, form, None if overwrite else journal)
     for path in other_files(inputs, out):

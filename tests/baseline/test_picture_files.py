@@ -175,3 +175,18 @@ def test_cmyk_becomes_rgb_and_says_so(tmp_path: Path) -> None:
     assert stored.icc is None
     assert stored.note == "CMYK became RGB, without its colour profile"
     assert head_of(tmp_path / "a.jpg").bytes >= stored.pixels.nbytes
+
+
+def test_lossless_webp_is_known_behind_a_long_profile(tmp_path: Path) -> None:
+    Image.fromarray(noise(3)).save(tmp_path / "a.webp", lossless=True, icc_profile=ICC + bytes(6001))
+    assert read_stored(tmp_path / "a.webp").lossless
+
+
+def test_what_a_format_cannot_hold_is_told_in_one_line(tmp_path: Path) -> None:
+    stored = read_stored(written(tmp_path / "a.png", noise(3)))
+    wide = type(stored)(np.zeros((1, 16_400, 3), np.uint8))
+    long = type(stored)(stored.pixels, xmp=b"x" * 70_000)
+    for picture, name in ((wide, "w.webp"), (long, "l.jpg")):
+        with pytest.raises(UserError, match=rf"{name} must be written as .*\. Add --format png, or tif\.$"):
+            write_stored(picture, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -11,6 +11,7 @@ from baseline.bounded import BoundedRestorer
 from baseline.data.pictures import Picture, read_picture, write_picture
 from baseline.errors import UserError
 from baseline.evaluate import Unchanged
+from baseline.journal import NAME, Journal
 from baseline.restore import other_files, picture_paths, plan_outputs, restore_files
 from baseline.restorer import Finest, NetworkRestorer, restore_any_size
 
@@ -174,3 +175,31 @@ def test_an_output_folder_inside_the_input_is_no_input(tmp_path: Path, noise: No
     (tmp_path / "c.gif").write_bytes(b"GIF89a")
     assert plan_outputs([tmp_path], tmp_path / "out") == [(tmp_path / "a.png", tmp_path / "out/a.png")]
     assert other_files([tmp_path], tmp_path / "out") == [tmp_path / "c.gif"]
+
+
+def test_folders_and_patterns_that_cannot_be_used(
+    tmp_path: Path, noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in" / "clip.mp4").mkdir(parents=True)
+    write_picture(noise(), tmp_path / "in/a.png")
+    assert plan_outputs([Path("in")], Path("out")) == [(Path("in/a.png"), Path("out/a.png"))]
+    with pytest.raises(UserError, match=r"^in/\*\*\.png must be a pattern of files; "):
+        plan_outputs([Path("in/**.png")], Path("out"))
+
+
+def test_a_source_that_is_gone_does_not_stop_a_run_that_goes_on(tmp_path: Path, noise: Noise) -> None:
+    inside, out = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    out.mkdir()
+    for name in "ab":
+        write_picture(noise(), tmp_path / f"{name}.png")
+        (inside / f"{name}.png").symlink_to(tmp_path / f"{name}.png")
+    bounded, journal = BoundedRestorer(Unchanged(), 10**9), Journal(out, "key")
+    assert [done.error for done in restore_files(bounded, plan_outputs([inside], out), journal)] == [None, None]
+    (tmp_path / "a.png").unlink()
+    (out / "a.png").unlink()
+    (out / NAME).write_text((out / NAME).read_text() + "[1]\n")
+    planned = plan_outputs([inside], out, journal=Journal(out, "key"))
+    (done,) = restore_files(bounded, planned, journal)
+    assert done.error == f"{inside / 'a.png'} must be a picture; there is no such file."

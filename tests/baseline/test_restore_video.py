@@ -79,7 +79,7 @@ def test_sound_is_kept_by_ffmpeg(film: Path, tmp_path: Path, monkeypatch: pytest
     assert (done.error, done.note) == (None, None)
     assert (tmp_path / "out" / "film.mp4").stat().st_size == 12 * 46 * 62 * 3
     asked = (tmp_path / "asked").read_text()
-    assert f"-s 62x46 -r 12.0 -i - -i {film}" in asked
+    assert f"-s 62x46 -r 12.0 -i - -i file:{film}" in asked
     assert "-map 0:v -map 1:a? -c:a copy" in asked
 
 
