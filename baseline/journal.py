@@ -23,7 +23,9 @@ class Journal:
         self._key = key
         self._lock = Lock()
         self._lines: dict[str, dict[str, Any]] = {}
-        for line in self._path.read_text().splitlines() if self._path.is_file() else []:
+        held = self._path.read_text() if self._path.is_file() else ""
+        self._torn = held != "" and not held.endswith("\n")
+        for line in held.splitlines():
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError:
@@ -71,9 +73,9 @@ class Journal:
             self._write(json.dumps(entry))
 
     def _write(self, line: str) -> None:
-        torn = self._path.is_file() and not self._path.read_bytes().endswith(b"\n")
         with self._path.open("a") as file:
-            file.write(("\n" if torn else "") + line + "\n")
+            file.write(("\n" if self._torn else "") + line + "\n")
+        self._torn = False
 
     def _name(self, target: Path) -> str:
         return target.relative_to(self._folder).as_posix()
