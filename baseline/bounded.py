@@ -11,6 +11,7 @@ from torch import Tensor
 
 from baseline import resident
 from baseline.budget import bytes_per_pixel
+from baseline.data.loader import to_picture, to_tensor
 from baseline.data.picture_files import Pixels
 from baseline.errors import UserError
 from baseline.metrics import wrong_range
@@ -21,8 +22,8 @@ from baseline.tiles import Seam, Tiling, Window, best_tile, blended, lay_tiles, 
 _SURELY = 5000
 """Bytes a pixel that no network of this field takes: what fits even so needs no measuring first."""
 _LARGEST_BATCH = 8
-_COUNTED = 0.85
-"""Of the budget; the rest is for what no one counts."""
+_PLANNED_SHARE = 0.85
+"""Of the budget is planned; the rest is for what no one counts."""
 _HELD = 3.5
 """Times its bytes that a picture takes: as it came, restored, and as Pillow holds it when it reads or writes."""
 
@@ -61,7 +62,7 @@ class BoundedRestorer:
         """How height x width is cut, its pixels being so many bytes; a UserError if the budget is too small."""
         if self.restorer.fixed_size is not None:
             return lay_tiles(size, self.restorer.fixed_size, self.seam, self.restorer.size_multiple)
-        left = round(self.memory * _COUNTED - _HELD * picture_bytes)
+        left = round(self.memory * _PLANNED_SHARE - _HELD * picture_bytes)
         if size[0] * size[1] * _SURELY <= left:
             return lay_tiles(size, size, Seam(0, 0), 1)
         pixels = max(0, left) // self.pixel_bytes
@@ -71,7 +72,7 @@ class BoundedRestorer:
         tile = best_tile(size, pixels, self.seam, multiple)
         if tile is None:
             taken = least_pixels(size, self.seam, multiple) * self.pixel_bytes
-            least = math.ceil((_HELD * picture_bytes + taken) / _COUNTED / 1e6)
+            least = math.ceil((_HELD * picture_bytes + taken) / _PLANNED_SHARE / 1e6)
             raise UserError(
                 f"--memory must be at least {least}MB to restore {size[1]}x{size[0]} pixels with this "
                 f"network; it is {self.memory / 1e6:.0f}MB. Give it more."
@@ -90,7 +91,7 @@ class BoundedRestorer:
         restored = np.empty_like(pixels)
         restore = partial(self._tiles, pixels)
         for (rows, columns), part in blended(restore, tiling, self._batch(tiling)):
-            restored[rows, columns] = to_pixels(part[0], pixels)
+            restored[rows, columns] = to_picture(part[0], pixels.shape[2], pixels.dtype.type)
             told(part.shape[-2] * part.shape[-1])
         return restored
 
@@ -110,24 +111,10 @@ class BoundedRestorer:
         return max(1, min(allowed, self.memory // (tile * self.pixel_bytes)))
 
     def _tiles(self, pixels: Pixels, windows: list[Window]) -> list[Tensor]:
-        pieces = [from_pixels(pixels[window])[None] for window in windows]
+        pieces = [to_tensor(pixels[window])[None] for window in windows]
         together = [torch.cat(pieces)] if len({piece.shape for piece in pieces}) == 1 else pieces
         restored = [restore_any_size(self.restorer, part) for part in together]
         return [_checked(piece) for parts in restored for piece in torch.split(parts, 1)]
-
-
-def from_pixels(pixels: Pixels) -> Tensor:
-    """H,W,3 or H,W,1 of 8 or 16 bits -> 3,H,W float in 0..1."""
-    levels = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
-    return levels.div_(np.iinfo(pixels.dtype).max).expand(3, -1, -1)
-
-
-def to_pixels(image: Tensor, like: Pixels) -> Pixels:
-    """3,H,W in 0..1 -> H,W,C of the kind of `like`, clamped and rounded; grey is the mean of the three channels."""
-    image = image.detach().float().cpu()
-    channels = image.mean(dim=0, keepdim=True) if like.shape[-1] == 1 else image
-    levels = channels.clamp(0, 1).mul(np.iinfo(like.dtype).max).round()
-    return levels.permute(1, 2, 0).numpy().astype(like.dtype)
 
 
 def _checked(restored: Tensor) -> Tensor:

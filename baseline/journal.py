@@ -35,14 +35,13 @@ class Journal:
 
     def finished(self, source: Path, target: Path) -> bool:
         """Whether the target was made from this source, with this key, and is still what it was."""
+        entry = self._lines.get(self._name(target), {})
+        return source.is_file() and entry.get("source") == _identity(source) and self.made(target)
+
+    def made(self, target: Path) -> bool:
+        """Whether the target was made with this key, of whatever source, and is still what it was."""
         entry = self._lines.get(self._name(target))
-        if (
-            entry is None
-            or not target.is_file()
-            or not source.is_file()
-            or entry["source"] != _identity(source)
-            or entry["key"] != self._key
-        ):
+        if entry is None or entry["key"] != self._key or not target.is_file():
             return False
         return bool(entry["sha256"] == file_sha256(target))
 

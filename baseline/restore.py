@@ -36,9 +36,10 @@ def plan_outputs(
 ) -> list[tuple[Path, Path]]:
     """Every picture and video of the files, folders and patterns named, with its place under `out`.
 
-    Folders keep their inner structure; `form` is the suffix that all pictures get, without its dot; what the journal
-    says is finished is left out. A UserError if an input is missing or neither, if a folder holds none, if two would be
-    written to one place, or if something is in that place already and is not to be overwritten.
+    Folders keep their inner structure; `form` is the suffix that all pictures get, without its dot. What the journal
+    says is finished is left out; what it says was made of a source that has changed since is made again. A UserError if
+    an input is missing or neither, if a folder holds none, if two would be written to one place, if an input would be
+    overwritten, or if something else is in that place already and is not to be overwritten.
     """
     planned: dict[Path, Path] = {}
     for given in _expanded(inputs):
@@ -48,14 +49,14 @@ def plan_outputs(
                 raise UserError(
                     f"outputs must have different names; {planned[target]} and {source} would both become {target}."
                 )
-            if target.resolve() == source.resolve():
-                raise UserError(
-                    f"--out must not be the folder of the inputs; {source} would be overwritten. Choose another."
-                )
             planned[target] = source
+    sources = {source.resolve() for source in planned.values()}
+    for target in planned:
+        if target.resolve() in sources:
+            raise UserError(f"--out must not be a folder of the inputs; {target} would be overwritten. Choose another.")
     left = {t: s for t, s in planned.items() if journal is None or not journal.finished(s, t)}
     for target in left:
-        if target.exists() and not overwrite:
+        if target.exists() and not overwrite and (journal is None or not journal.made(target)):
             raise UserError(f"{target} must not be there yet; it is. Choose another --out, or add --overwrite.")
     return [(source, target) for target, source in left.items()]
 
@@ -125,10 +126,10 @@ def _head(source: Path) -> Head | None:
 def _written(stored: Stored, source: Path, target: Path, journal: Journal | None) -> Restored:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_stored(stored, target, lambda made: journal.note(source, target, made) if journal else None)
+        lost = write_stored(stored, target, lambda made: journal.note(source, target, made) if journal else None)
     except (UserError, OSError) as error:
         return Restored(source, target, str(error))
-    return Restored(source, target, note=stored.note)
+    return Restored(source, target, note=lost)
 
 
 def _video(bounded: BoundedRestorer, source: Path, target: Path, journal: Journal | None, told: Told) -> Restored:

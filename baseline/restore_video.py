@@ -12,7 +12,7 @@ import numpy as np
 
 from baseline.bounded import BoundedRestorer
 from baseline.data.pictures import Picture, whole_file
-from baseline.data.video import frame_rate, frames
+from baseline.data.video import frame_count, frame_rate, frames
 from baseline.errors import UserError
 
 _KEPT_SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v")
@@ -20,6 +20,8 @@ _KEPT_SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v")
 
 NO_FFMPEG = "without sound, since ffmpeg is not there (type: apt-get install -y ffmpeg)"
 
+_WHOLE = 0.98
+"""Of the frames that a head tells; that figure is often off by a few."""
 
 FrameSink = Callable[[Picture], object]
 """Takes one frame after another."""
@@ -39,7 +41,7 @@ def restore_video(
 
     A UserError if the video cannot be read, has no frames, or cannot be encoded.
     """
-    rate = frame_rate(source)
+    rate, said, read = frame_rate(source), frame_count(source), 1
     with whole_file(target) as beside:
         every = frames(source)
         first = next(every, None)
@@ -49,8 +51,10 @@ def restore_video(
             write(bounded(first))
             for frame in every:
                 write(bounded(frame))
+                read += 1
         settle(beside)
-    return None if shutil.which("ffmpeg") else NO_FFMPEG
+    cut = f"only {read} of the {said} frames that its head tells could be read" if read < _WHOLE * said else None
+    return "; ".join(filter(None, [cut, None if shutil.which("ffmpeg") else NO_FFMPEG])) or None
 
 
 def _sink(source: Path, target: Path, frame: Picture, rate: float) -> AbstractContextManager[FrameSink]:

@@ -14,6 +14,9 @@ NOISE_GREY_LEVELS = 1.0
 MAX_REACH = 6.0
 """Largest distance of a trajectory from its centre, in pixels."""
 
+Blur = Callable[[Picture, np.random.Generator, float], Picture]
+"""A picture, a source of randomness and a reach in pixels -> the picture as it would have been taken in motion."""
+
 _POINTS = 96
 
 

@@ -16,6 +16,7 @@ from baseline.data.layouts import (
 )
 from baseline.data.mixed import Mix, mixed_set, uniform_set
 from baseline.data.pairs import DataSet, PairedCrops, PairFiles, PairSet, file_manifest
+from baseline.data.partly import partly_blurred_photos
 from baseline.data.photos import photos
 from baseline.data.pictures import read_opaque
 from baseline.data.text import text
@@ -39,6 +40,13 @@ def shipped_photos(settings: DataSettings) -> DataSet:
     """71 shipped public-domain photographs with synthetic camera shake; needs no root."""
     _no_root(settings)
     return photos(settings.cache_mb)
+
+
+@DATASETS.register("photos-partly")
+def partly_blurred(settings: DataSettings) -> DataSet:
+    """Shipped photographs shaken all over, blurred by what moves in them, or sharp: for real scenes; needs no root."""
+    _no_root(settings)
+    return partly_blurred_photos(settings.cache_mb)
 
 
 @DATASETS.register("text")

@@ -1,7 +1,7 @@
 """Training samples: the same for any number of workers and after any restart, because each has its own seed."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from baseline.data.augment import AUGMENTATIONS
 from baseline.data.pairs import CropSource
-from baseline.data.pictures import Picture
 from baseline.errors import UserError
 from baseline.phases import spans
 from baseline.settings import FitSettings
@@ -24,16 +23,18 @@ class Batch(NamedTuple):
     sharp: Tensor
 
 
-def to_tensor(picture: Picture) -> Tensor:
-    """H,W,3 of 8 bits -> 3,H,W float in 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float().div_(255)
+def to_tensor(picture: NDArray[Any]) -> Tensor:
+    """H,W,3 or H,W,1 of 8 or 16 bits -> 3,H,W float in 0..1."""
+    levels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.float32))
+    return levels.div_(np.iinfo(picture.dtype).max).expand(3, -1, -1)
 
 
-def to_picture(image: Tensor) -> Picture:
-    """3,H,W in 0..1 -> H,W,3, clamped and rounded to 8 bits."""
-    levels = image.detach().float().clamp(0, 1).mul(255).round().byte()
-    picture: NDArray[np.uint8] = levels.permute(1, 2, 0).cpu().numpy()
-    return picture
+def to_picture(image: Tensor, channels: int = 3, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> NDArray[Any]:
+    """3,H,W in 0..1 -> H,W,3, clamped and rounded to the range of `dtype`; a single channel is the mean of the three."""
+    image = image.detach().float().cpu()
+    wanted = image if channels == 3 else image.mean(dim=0, keepdim=True)
+    levels = wanted.clamp(0, 1).mul(np.iinfo(dtype).max).round()
+    return levels.permute(1, 2, 0).numpy().astype(dtype)
 
 
 def fixed_crops(source: CropSource, count: int, side: int, seed: int) -> Batch:

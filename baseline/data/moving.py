@@ -57,6 +57,13 @@ def move_object(picture: Picture, rng: np.random.Generator, reach: float) -> Pic
     return _photograph(picture, rng, reach, np.zeros((_POINTS, 2)))
 
 
+def still_object(picture: Picture, rng: np.random.Generator, reach: float) -> Picture:
+    """The picture moving by up to `reach` pixels past a free-form part of it that stands still, as when panning."""
+    mask = free_form(rng, *picture.shape[:2])
+    path = object_path(rng, reach)
+    return photographed(expose(to_linear(picture), mask, -path, path), rng)
+
+
 def move_object_and_shake(picture: Picture, rng: np.random.Generator, reach: float) -> Picture:
     """A part moves by up to `reach` pixels while the camera shakes by up to `reach` pixels."""
     return _photograph(picture, rng, reach, shake_trajectory(rng, reach)[:: 96 // _POINTS])

@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from baseline.data.blur import MAX_REACH, blurred_window, shake
+from baseline.data.blur import MAX_REACH, Blur, blurred_window, shake
 from baseline.data.moving import move_object, move_object_and_shake
 from baseline.data.pair_folder import SPLITS, PairFolder, SplitSettings, divide, unique_names
 from baseline.data.pairs import MIN_SIDE, Crops
@@ -18,7 +18,6 @@ from baseline.data.pictures import Picture, read_picture
 from baseline.errors import UserError
 from baseline.progress import progress
 
-Blur = Callable[[Picture, np.random.Generator, float], Picture]
 BLURS: dict[str, Blur] = {"shake": shake, "object": move_object, "both": move_object_and_shake}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baseline.data.blur import MAX_REACH, blurred_window, shake
+from baseline.data.blur import MAX_REACH, Blur, blurred_window, shake
 from baseline.data.cache import PictureCache
 from baseline.data.pairs import Crops, DataSet, Pair, PairSet, crop_corner
 from baseline.data.pictures import Picture, halve, list_pictures, read_picture
@@ -33,7 +33,7 @@ def reaches(count: int, rng: np.random.Generator) -> list[float]:
     return [float(r) for r in rng.permutation(np.linspace(MIN_REACH, MAX_REACH, count))]
 
 
-def fixed_pairs(split: str) -> PairSet:
+def fixed_pairs(split: str, blur: Blur = shake) -> PairSet:
     """The versioned pairs of `val` or `test`: two crops of 384x512 a photograph, made from a seed."""
     photos = list_pictures(FOLDER / split)
     strengths = reaches(CROPS_PER_PHOTO * len(photos), np.random.default_rng(_SEEDS[split]))
@@ -42,18 +42,18 @@ def fixed_pairs(split: str) -> PairSet:
         for crop in range(CROPS_PER_PHOTO):
             reach = strengths[CROPS_PER_PHOTO * number + crop]
             name = f"{photo.stem}-{crop}"
-            loaders[name] = partial(_fixed_pair, name, photo, [_SEEDS[split], number, crop], reach)
+            loaders[name] = partial(_fixed_pair, name, photo, [_SEEDS[split], number, crop], reach, blur)
     return PairSet(loaders)
 
 
-def _fixed_pair(name: str, photo: Path, seed: list[int], reach: float) -> Pair:
+def _fixed_pair(name: str, photo: Path, seed: list[int], reach: float, blur: Blur) -> Pair:
     rng = np.random.default_rng(seed)
     picture = load_photo(photo)
     height, width = PAIR_SIZE
     top = int(rng.integers(picture.shape[0] - height + 1))
     left = int(rng.integers(picture.shape[1] - width + 1))
     window = np.s_[top : top + height, left : left + width]
-    return Pair(name, photo.stem, shake(picture, rng, reach)[window], picture[window])
+    return Pair(name, photo.stem, blur(picture, rng, reach)[window], picture[window])
 
 
 def fixed_shake(path: Path, seed: list[int], reach: float) -> Pair:
@@ -63,20 +63,21 @@ def fixed_shake(path: Path, seed: list[int], reach: float) -> Pair:
 
 
 class PhotoCrops:
-    """Training crops of sharp photographs, each blurred by its own camera shake."""
+    """Training crops of sharp photographs, each blurred in its own way."""
 
     largest_crop = PAIR_SIZE[0]
     """The fixed pairs are of that height, and the training photographs are no smaller."""
 
-    def __init__(self, photos: list[Path], read: Callable[[Path], Picture]) -> None:
+    def __init__(self, photos: list[Path], read: Callable[[Path], Picture], blur: Blur = shake) -> None:
         self._photos = photos
         self._read = read
+        self._blur = blur
 
     def crop(self, rng: np.random.Generator, side: int) -> Crops:
         picture = self._read(self._photos[rng.integers(len(self._photos))])
         corner = crop_corner(rng, picture, side, "a shipped photograph")
         reach = float(rng.uniform(MIN_REACH, MAX_REACH))
-        return blurred_window(picture, corner, (side, side), _MARGIN, lambda window: shake(window, rng, reach))
+        return blurred_window(picture, corner, (side, side), _MARGIN, lambda window: self._blur(window, rng, reach))
 
 
 def photos(cache_mb: int = 1024) -> DataSet:

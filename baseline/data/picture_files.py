@@ -42,6 +42,7 @@ _DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _TIFF_HEAD, _RIFF_HEAD = 8, 12
 _INCHES = 2
+_USUAL_GAMMA = 1 / 2.2
 _PILLOW_RAISES = (ValueError, TypeError, struct.error)
 """On files that are damaged, and on what a format cannot hold."""
 _BOMB_PIXELS = 25_000_000
@@ -51,10 +52,10 @@ _PIXELS_A_BYTE = 2000
 
 @dataclass(frozen=True)
 class Head:
-    """What a file's head says: height and width as stored, and the bytes that its pixels take."""
+    """What a file's head says: height and width as stored, and the bytes of a pixel of it."""
 
     size: tuple[int, int]
-    pixel_bytes: int
+    depth: int
 
     @property
     def megapixels(self) -> float:
@@ -64,7 +65,7 @@ class Head:
     @property
     def bytes(self) -> int:
         """Of the pixels in memory."""
-        return self.size[0] * self.size[1] * self.pixel_bytes
+        return self.size[0] * self.size[1] * self.depth
 
 
 @dataclass(frozen=True)
@@ -103,15 +104,22 @@ def read_stored(path: Path) -> Stored:
         image.load()
         pixels, alpha = _deep_pixels(path, image.mode) if deep else _pixels(image)
         xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+        exif, damaged = _about(image)
+        lost = [
+            *(["CMYK became RGB, without its colour profile"] if image.mode == "CMYK" else []),
+            *(["its EXIF is damaged and was left out"] if damaged else []),
+            *([f"of {image.n_frames} pictures, the first"] if getattr(image, "n_frames", 1) > 1 else []),
+            *(["its gamma was left out"] if abs(image.info.get("gamma", _USUAL_GAMMA) - _USUAL_GAMMA) > 0.01 else []),
+        ]
         return Stored(
             pixels,
             alpha,
             lossless=image.format != "JPEG" and image.format != "MPO" and not _is_lossy_webp(image, path),
-            exif=_about(image),
+            exif=exif,
             icc=None if image.mode == "CMYK" else image.info.get("icc_profile"),
             xmp=xmp.encode() if isinstance(xmp, str) else xmp,
             dpi=image.info.get("dpi"),
-            note="CMYK became RGB, without its colour profile" if image.mode == "CMYK" else None,
+            note="; ".join(lost) or None,
         )
 
 
@@ -120,8 +128,8 @@ def lift_limit() -> None:
     Image.MAX_IMAGE_PIXELS = None
 
 
-def write_stored(stored: Stored, path: Path, settle: Callable[[Path], None] = lambda _: None) -> None:
-    """Write in the format of the name, all kept; the file appears whole or not at all.
+def write_stored(stored: Stored, path: Path, settle: Callable[[Path], None] = lambda _: None) -> str | None:
+    """Write in the format of the name; the file appears whole or not at all. Returns all that could not be kept.
 
     `settle` is told of the whole file before it gets its name. A UserError if the format cannot hold the picture: JPEG
     no alpha, and only PNG and TIFF more than 8 bits.
@@ -132,23 +140,39 @@ def write_stored(stored: Stored, path: Path, settle: Callable[[Path], None] = la
     deep = stored.pixels.dtype == np.uint16
     if deep and suffix not in (".png", *_TIFF_SUFFIXES):
         raise UserError(f"{path} must be a format with 16 bits; {suffix[1:]} has 8. Add --format png.")
-    if deep or suffix in _TIFF_SUFFIXES:
-        with whole_file(path) as beside:
-            beside.write_bytes(_tiff(stored) if suffix in _TIFF_SUFFIXES else _deep_png(stored))
-            settle(beside)
-        return
+    with whole_file(path) as beside:
+        if suffix in _TIFF_SUFFIXES:
+            beside.write_bytes(_tiff(stored))
+        elif deep:
+            beside.write_bytes(_deep_png(stored))
+        else:
+            _save(stored, path, beside)
+        settle(beside)
+    lost = [stored.note, *_cannot_hold(stored, suffix, deep)]
+    return "; ".join(filter(None, lost)) or None
+
+
+def _save(stored: Stored, path: Path, beside: Path) -> None:
+    """Write 8 bits with Pillow; the errors name the path that the file is going to have."""
+    suffix = path.suffix.lower()
     channels = stored.pixels if stored.alpha is None else np.dstack([stored.pixels, stored.alpha])
     image = Image.fromarray(channels[..., 0] if channels.shape[-1] == 1 else channels)
     if suffix == ".bmp":
         # It holds no orientation: the picture is turned by it instead.
         image.getexif()[_ORIENTATION] = stored.exif.get(_ORIENTATION, 1)
         image = ImageOps.exif_transpose(image)
-    with whole_file(path) as beside:
-        try:
-            image.save(beside, **_options(stored, suffix))
-        except _PILLOW_RAISES as error:
-            raise UserError(f"{path} must be written as {suffix[1:]}; {error}. Add --format png, or tif.") from None
-        settle(beside)
+    try:
+        image.save(beside, **_options(stored, suffix))
+    except _PILLOW_RAISES as error:
+        raise UserError(f"{path} must be written as {suffix[1:]}; {error}. Add --format png, or tif.") from None
+
+
+def _cannot_hold(stored: Stored, suffix: str, deep: bool) -> list[str]:
+    """What the picture has and the format has no place for."""
+    if suffix == ".bmp":
+        held = {"EXIF": len(stored.exif), "colour profile": stored.icc, "XMP": stored.xmp}
+        return [f"BMP holds no {name}" for name, there in held.items() if there]
+    return ["its dpi was left out"] if deep and suffix == ".png" and stored.dpi else []
 
 
 def _options(stored: Stored, suffix: str) -> dict[str, Any]:
@@ -202,15 +226,22 @@ def _check_kind(image: Image.Image, path: Path) -> None:
         )
 
 
-def _about(image: Image.Image) -> Image.Exif:
-    """The EXIF; of a TIFF without what says how it lays out its pixels, which Pillow and OpenCV give upright."""
-    exif = image.getexif()
-    for directory in _DIRECTORIES:
-        exif.get_ifd(directory)  # read while the file is open
+def _about(image: Image.Image) -> tuple[Image.Exif, bool]:
+    """The EXIF, and whether it is damaged: then there is none of it.
+
+    Of a TIFF, without what says how it lays out its pixels, which Pillow and OpenCV give upright.
+    """
+    try:
+        exif = image.getexif()
+        for directory in _DIRECTORIES:
+            exif.get_ifd(directory)  # read while the file is open
+        exif.tobytes()
+    except (*_PILLOW_RAISES, SyntaxError, KeyError):
+        return Image.Exif(), True
     if isinstance(image, TiffImageFile):
         for tag in {*_LAYOUT, _ORIENTATION}.intersection(exif):
             del exif[tag]
-    return exif
+    return exif, False
 
 
 _LAYOUT = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,8 @@ Picture = NDArray[np.uint8]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _ORIENTATION = 0x0112
+_LONG_NAME = 240
+"""Bytes of a name beside which a longer one, of 255 at most, still has room."""
 _ON_ITS_SIDE = (5, 6, 7, 8)
 
 
@@ -83,7 +86,8 @@ def write_picture(picture: Picture, path: Path) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path beside, with the same suffix, to write to: it becomes the file at the end, or goes if that fails."""
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
+    stem = path.stem if len(path.name.encode()) <= _LONG_NAME else sha256(path.name.encode()).hexdigest()
+    beside = path.with_name(f".{stem}.part{path.suffix}")
     try:
         yield beside
         beside.replace(path)

@@ -67,6 +67,12 @@ def frame_rate(path: Path) -> float:
         return float(capture.get(cv2.CAP_PROP_FPS)) or _USUAL_RATE
 
 
+def frame_count(path: Path) -> int:
+    """How many frames the head tells of, or would by its length; 0 if nothing. A UserError as from `frames`."""
+    with _opened(path) as capture:
+        return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     if not path.is_file():

@@ -16,7 +16,7 @@ from baseline.output import output_folder
 )
 @click.option("--runtime", default="eager", show_default=True, help="What runs an artifact: eager or inductor.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the restored files go, names kept.")
-@click.option("--overwrite", is_flag=True, help="Write over what is in --out already.")
+@click.option("--overwrite", is_flag=True, help="Write over what else is in --out already.")
 @click.option("--format", "form", help="Write all pictures as png, jpg, webp, tif or bmp.  [default: as they came]")
 @click.option("--memory", help="What restoring may take, such as 1.5GB.  [default: three quarters of what is free]")
 def restore(
@@ -51,7 +51,7 @@ def restore(
     memory_runtime(runtime)
     key = network_key(network, memory=asked, form=form, runtime=runtime)
     journal = Journal(out, key)
-    planned = plan_outputs(inputs, out, overwrite, form, None if overwrite else journal)
+    planned = plan_outputs(inputs, out, overwrite, form, journal)
     for path in other_files(inputs, out):
         click.echo(f"left alone, neither a picture nor a video that can be read: {path}", err=True)
     if not planned:

@@ -190,3 +190,23 @@ def test_what_a_format_cannot_hold_is_told_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=rf"{name} must be written as .*\. Add --format png, or tif\.$"):
             write_stored(picture, tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_what_is_lost_is_said(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    Image.fromarray(noise(3)).save(tmp_path / "a.png", exif=exif, icc_profile=ICC)
+    stored = read_stored(tmp_path / "a.png")
+    assert write_stored(stored, tmp_path / "b.bmp") == "BMP holds no EXIF; BMP holds no colour profile"
+    assert write_stored(stored, tmp_path / "b.png") is None
+    Image.fromarray(noise(3)).save(tmp_path / "two.mpo", save_all=True, append_images=[Image.fromarray(noise(3))])
+    (tmp_path / "two.mpo").rename(tmp_path / "two.jpg")
+    assert read_stored(tmp_path / "two.jpg").note == "of 2 pictures, the first"
+
+
+def test_damaged_exif_is_left_out_and_the_picture_is_kept(tmp_path: Path) -> None:
+    Image.fromarray(noise(3)).save(tmp_path / "a.jpg", exif=b"Exif\0\0no directory at all")
+    stored = read_stored(tmp_path / "a.jpg")
+    assert stored.pixels.shape == noise(3).shape
+    assert stored.note == "its EXIF is damaged and was left out"
+    assert write_stored(stored, tmp_path / "b.jpg") == stored.note

@@ -100,7 +100,7 @@ def test_folders_keep_their_structure(tmp_path: Path, noise: Noise) -> None:
         (["nothing.png"], "out", "nothing.png must be a picture, a video or a folder of them; there is none."),
         (["empty"], "out", "empty must hold pictures or videos; it holds none."),
         (["a/x.png", "b/x.png"], "out", "outputs must have different names;"),
-        (["a"], "a", "--out must not be the folder of the inputs;"),
+        (["a"], "a", "--out must not be a folder of the inputs;"),
     ],
 )
 def test_a_plan_that_cannot_work_is_refused(
@@ -153,6 +153,37 @@ def test_what_is_there_is_not_overwritten_unless_asked(tmp_path: Path, noise: No
     with pytest.raises(UserError, match=r"must not be there yet; it is\. Choose another --out, or add --overwrite"):
         plan_outputs([tmp_path / "a.png"], tmp_path / "out")
     assert len(plan_outputs([tmp_path / "a.png"], tmp_path / "out", overwrite=True)) == 1
+
+
+def test_no_input_is_overwritten_by_another(tmp_path: Path, noise: Noise) -> None:
+    for name in ("x/k/b.png", "out/k/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        write_picture(noise(), tmp_path / name)
+    with pytest.raises(UserError, match=r"out/k/b\.png would be overwritten"):
+        plan_outputs([tmp_path / "x", tmp_path / "out/k"], tmp_path / "out", overwrite=True)
+
+
+def test_what_was_made_of_a_source_that_changed_is_made_again(tmp_path: Path, noise: Noise) -> None:
+    source, out = tmp_path / "a.png", tmp_path / "out"
+    out.mkdir()
+    for size in (20, 24):
+        write_picture(noise(size, size), source)
+        planned = plan_outputs([source], out, journal=Journal(out, "key"))
+        assert planned == [(source, out / "a.png")]
+        (done,) = restore_files(BoundedRestorer(Unchanged(), 10**9), planned, Journal(out, "key"))
+        assert done.error is None
+    assert read_picture(out / "a.png").shape == (24, 24, 3)
+    assert plan_outputs([source], out, overwrite=True, journal=Journal(out, "key")) == []
+    write_picture(noise(9, 9), out / "a.png")
+    write_picture(noise(8, 8), source)
+    with pytest.raises(UserError, match=r"must not be there yet; it is"):
+        plan_outputs([source], out, journal=Journal(out, "key"))
+
+
+def test_the_longest_names_are_written(tmp_path: Path, noise: Noise) -> None:
+    name = "n" * 251 + ".png"
+    write_picture(noise(), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_the_pairs_of_a_data_set_have_places_that_are_free_and_inside(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from torch import Tensor
 
+from baseline import restore_video
 from baseline.bounded import BoundedRestorer
 from baseline.data.video import frame_rate, frames
 from baseline.errors import UserError
@@ -89,3 +90,12 @@ def test_a_video_without_frames_is_refused(tmp_path: Path, film: Path, monkeypat
     assert done.error == f"{film} must be a video with frames; it has none. Remove it."
     with pytest.raises(UserError):
         list(frames(tmp_path / "missing.mp4"))
+
+
+def test_a_video_cut_short_says_how_much_could_be_read(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(restore_video, "frame_count", lambda _: 30)
+    (done,) = restore_files(BoundedRestorer(Unchanged(), 10**9), [(film, tmp_path / "out" / "film.mp4")])
+    assert done.note == f"only 12 of the 30 frames that its head tells could be read; {NO_FFMPEG}"
