@@ -236,7 +236,7 @@ def _about(image: Image.Image) -> tuple[Image.Exif, bool]:
         for directory in _DIRECTORIES:
             exif.get_ifd(directory)  # read while the file is open
         exif.tobytes()
-    except (*_PILLOW_RAISES, SyntaxError, KeyError):
+    except (*_PILLOW_RAISES, AttributeError, SyntaxError):
         return Image.Exif(), True
     if isinstance(image, TiffImageFile):
         for tag in {*_LAYOUT, _ORIENTATION}.intersection(exif):

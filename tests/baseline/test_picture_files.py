@@ -205,7 +205,9 @@ def test_what_is_lost_is_said(tmp_path: Path) -> None:
 
 
 def test_damaged_exif_is_left_out_and_the_picture_is_kept(tmp_path: Path) -> None:
-    Image.fromarray(noise(3)).save(tmp_path / "a.jpg", exif=b"Exif\0\0no directory at all")
+    # A maker that is a fraction, where TIFF wants text.
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x05\0\x01\0\0\0\x08" + bytes(7)
+    Image.fromarray(noise(3)).save(tmp_path / "a.jpg", exif=exif)
     stored = read_stored(tmp_path / "a.jpg")
     assert stored.pixels.shape == noise(3).shape
     assert stored.note == "its EXIF is damaged and was left out"
