@@ -105,10 +105,11 @@ def read_stored(path: Path) -> Stored:
         pixels, alpha = _deep_pixels(path, image.mode) if deep else _pixels(image)
         xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
         exif, damaged = _about(image)
+        count = getattr(image, "n_frames", 1)
         lost = [
             *(["CMYK became RGB, without its colour profile"] if image.mode == "CMYK" else []),
             *(["its EXIF is damaged and was left out"] if damaged else []),
-            *([f"of {image.n_frames} pictures, the first"] if getattr(image, "n_frames", 1) > 1 else []),
+            *([f"of {count} pictures, the first"] if count > 1 else []),
             *(["its gamma was left out"] if abs(image.info.get("gamma", _USUAL_GAMMA) - _USUAL_GAMMA) > 0.01 else []),
         ]
         return Stored(
