@@ -12,7 +12,7 @@ from baseline.measurement import Direction
 from reports.figures import tradeoff_html
 from reports.record import PictureRow, Report
 from reports.sensitivity import drawn_once
-from reports.table import Cell, Column, Row, Table, best_rows, gates_verdict, holds, latency_columns, tabulate
+from reports.table import Cell, Row, Table, best_rows, gates_verdict, latency_columns, standing_out, tabulate
 from reports.template import render
 
 
@@ -40,7 +40,7 @@ def html_page(report: Report, pictures_folder: Path) -> str:
     """The page of a report; pictures are read from `pictures_folder/PICTURE/COLUMN.webp` and embedded."""
     table = tabulate(report)
     plot, sensitivities = tradeoff_html(report), drawn_once(report)
-    best = {(id(row), column.key) for column in table.columns for row in _marked(table, column)}
+    best = {(id(row), column.key) for column in table.columns for row in standing_out(table, column)}
     return render(
         "report.html.j2",
         run=report.run,
@@ -96,12 +96,6 @@ def _quality(table: Table, row: Row) -> str:
     """What a variant costs in quality, in a few words."""
     text = {column.key: cell.text for column, cell in table.cells_of(row)}
     return f"gain kept {text['gain_kept']}, loss {text['psnr_loss_db']} dB"
-
-
-def _marked(table: Table, column: Column) -> list[Row]:
-    """The rows to mark as best in a column: none if all variants are equal there."""
-    best = best_rows(table, column)
-    return best if len(best) < sum(row.kind == "variant" and holds(row.variant) for row in table.rows) else []
 
 
 def _tone(cell: Cell, direction: Direction) -> str:

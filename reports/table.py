@@ -24,6 +24,11 @@ class Cell:
     raw: tuple[Raw, ...] = ()
 
     @property
+    def sort_value(self) -> Raw:
+        """What a table is sorted by; None, which comes last, without a value."""
+        return self.raw[0] if self.raw else None
+
+    @property
     def second_line(self) -> str:
         """What stands small under or beside the text: the change against the teacher, or else the rest."""
         return self.change or self.more
@@ -176,6 +181,12 @@ def best_rows(table: Table, column: Column) -> list[Row]:
         return []
     best = (min if column.direction == "lower" else max)(value for value, _ in values)
     return [row for value, row in values if value == best]
+
+
+def standing_out(table: Table, column: Column) -> list[Row]:
+    """The rows to mark as best in a column: none if all variants are equal there."""
+    best = best_rows(table, column)
+    return best if len(best) < sum(row.kind == "variant" and holds(row.variant) for row in table.rows) else []
 
 
 def compact(number: float) -> str:

@@ -6,17 +6,19 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from baseline.errors import UserError
+from reports.latex import latex_table
 from reports.page import html_page
 from reports.record import Report
 from reports.text import csv_text, markdown
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write report.json, .md, .csv and .html, each whole or not at all; the pictures are those in `folder/pictures`."""
+    """Write the report in all its formats, each file whole or not at all; its pictures are those in `folder/pictures`."""
     texts = {
         "report.json": report.model_dump_json(indent=1) + "\n",
         "report.md": markdown(report),
         "report.csv": csv_text(report),
+        "report.tex": latex_table(report),
         "report.html": html_page(report, folder / "pictures"),
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from reports.write import read_report, write_report
 
 def test_a_written_report_reads_back_equal(report: Report, tmp_path: Path) -> None:
     paths = write_report(report, tmp_path / "demo")
-    assert [path.name for path in paths] == ["report.json", "report.md", "report.csv", "report.html"]
+    assert [path.name for path in paths] == [f"report.{end}" for end in ("json", "md", "csv", "tex", "html")]
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == sorted(path.name for path in paths)
     assert read_report(tmp_path / "demo") == report
 
