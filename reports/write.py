@@ -13,7 +13,7 @@ from reports.text import csv_text, markdown
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write the report in all its formats, each file whole or not at all; its pictures are those in `folder/pictures`."""
+    """Write a report in all formats, each file whole or not at all; the pictures are those in `folder/pictures`."""
     texts = {
         "report.json": report.model_dump_json(indent=1) + "\n",
         "report.md": markdown(report),

@@ -71,7 +71,7 @@ def test_a_real_latex_sets_it(report: Report, tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("there is no LaTeX. Type: apt-get install -y texlive-latex-recommended")
     report.variants[0].name = HOSTILE
-    report.variants[1].name = "*[3pt] star"
+    report.variants[1].name = "[red]x"
     report.run.description = HOSTILE
     report.variants[5].latency[0].missing = HOSTILE
     (tmp_path / "page.tex").write_text(DOCUMENT % latex_table(report), encoding="utf-8")
