@@ -9,11 +9,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from baseline.measurement import Direction
+from reports.conditions import facts
 from reports.figures import tradeoff_html
+from reports.front import front, front_columns, front_gaps
+from reports.latex import latex_table
 from reports.record import PictureRow, Report
 from reports.sensitivity import drawn_once
 from reports.table import Cell, Row, Table, best_rows, gates_verdict, latency_columns, standing_out, tabulate
 from reports.template import render
+from reports.text import csv_text, markdown_table
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Card:
     value: str
     change: str
     quality: str
+    among: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,13 @@ def html_page(report: Report, pictures_folder: Path) -> str:
         arrow={"lower": "↓", "higher": "↑", "none": ""},
         cards=_cards(report, table),
         sentences=summary(report),
+        row_of={row.variant.name: place for place, row in enumerate(table.rows, 1)},
+        front=front(report),
+        front_headings=[column.heading for column in front_columns(report)],
+        front_gaps=front_gaps(report),
+        gated=_is_gated(report),
+        texts={"Markdown": markdown_table(report), "CSV": csv_text(report), "LaTeX": latex_table(report)},
+        conditions=facts(report),
         plot=Markup(plot),
         sensitivities=sensitivities,
         plotlyjs=Markup(get_plotlyjs()) if plot or sensitivities else "",
@@ -82,14 +94,20 @@ def _cards(report: Report, table: Table) -> list[Card]:
     """The best variants by size, cost, speed and loss, among those that hold their gates."""
     fastest = {column.key: "Fastest" for column in latency_columns(report)[:1]}
     titles = {"file_mb": "Smallest file", "macs": "Fewest MACs", **fastest, "psnr_loss_db": "Least loss"}
+    among = "among those that hold their gates" if _is_gated(report) else ""
     cards = []
     for key, title in titles.items():
         place = next(i for i, column in enumerate(table.columns) if column.key == key)
         column = table.columns[place]
         for row in best_rows(table, column)[:1]:
             value = f"{row.cells[place].text} {column.unit}".strip()
-            cards.append(Card(title, row.variant.name, value, row.cells[place].change, _quality(table, row)))
+            cards.append(Card(title, row.variant.name, value, row.cells[place].change, _quality(table, row), among))
     return cards
+
+
+def _is_gated(report: Report) -> bool:
+    """Whether any gate was set."""
+    return any(variant.gates for variant in report.variants)
 
 
 def _quality(table: Table, row: Row) -> str:

@@ -1,6 +1,7 @@
 """Filling in the HTML templates: all text is escaped, and a missing variable is an error."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from markupsafe import Markup
 from reports.figures import sparkline
 from reports.pruning import prune_entry
 from reports.table import DASH, compact
+
+_SECTION = re.compile(r"<section([^>]*)>(\s*<h2[^>]*>)(.*?)</h2>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,25 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "curves": _curves, "compact": compact, "prune_entry": prune_entry}
+    environment.filters["with_contents"] = _with_contents
     environment.tests["scalar"] = _is_scalar
     return environment.get_template(template).render(**values)
+
+
+def _with_contents(html: Markup) -> Markup:
+    """Sections of a page after a list of links to them; one without an id gets that of its heading."""
+    links: list[str] = []
+
+    def linked(found: re.Match[str]) -> str:
+        attributes, opening, title = found.groups()
+        given = re.search(r'\bid="([^"]*)"', attributes)
+        name = given[1] if given else re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+        links.append(f'<li><a href="#{name}">{title}</a></li>')
+        named = attributes if given else f'{attributes} id="{name}"'
+        return f"<section{named}>{opening}{title}</h2>"
+
+    sections = _SECTION.sub(linked, html)
+    return Markup(f'<nav class="contents" aria-label="Contents"><ul>{"".join(links)}</ul></nav>\n{sections}')
 
 
 def _curves(points: Sequence[dict[str, float]]) -> list[Curve]:
