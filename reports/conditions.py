@@ -7,7 +7,14 @@ from typing import Any
 from reports.record import Report
 from reports.table import why_missing
 
-_MACHINE = ("cpu", "cores", "cpu_features", "gpu", "system", "threads")
+_MACHINE = {
+    "cpu": "processor",
+    "cores": "cores",
+    "cpu_features": "instruction sets",
+    "gpu": "GPU",
+    "system": "system",
+    "threads": "threads",
+}
 _COUNTED = ("params", "macs", "file_mb")
 
 
@@ -22,7 +29,7 @@ class Fact:
 def facts(report: Report) -> list[Fact]:
     """Machine, versions, threads, seeds, data, counters and licences; what the records do not say is said so."""
     environment = report.run.environment
-    machine = [f"{key}: {environment[key]}" for key in _MACHINE if key in environment]
+    machine = [f"{title}: {environment[key]}" for key, title in _MACHINE.items() if key in environment]
     versions = [f"{key} {value}" for key, value in environment.items() if key not in _MACHINE]
     found = {
         "Data": _data(report),
@@ -86,7 +93,7 @@ def _seeds(report: Report) -> list[str]:
         for seed in dict.fromkeys(_named(variant.details)):
             seeds.setdefault(str(seed), []).append(variant.name)
     named = [f"{seed} ({', '.join(names)})" for seed, names in seeds.items()]
-    return [*named, "0 where a step names no other"]
+    return [*named, "0 for every step that names no other"]
 
 
 def _named(item: Any) -> Iterator[Any]:

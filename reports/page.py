@@ -19,6 +19,8 @@ from reports.table import Cell, Row, Table, best_rows, gates_verdict, latency_co
 from reports.template import render
 from reports.text import csv_text, markdown_table
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 @dataclass(frozen=True)
 class Card:
@@ -57,8 +59,8 @@ def html_page(report: Report, pictures_folder: Path) -> str:
         cards=_cards(report, table),
         sentences=summary(report),
         row_of={row.variant.name: place for place, row in enumerate(table.rows, 1)},
-        front=front(report),
-        front_headings=[column.heading for column in front_columns(report)],
+        front=_front_values(report),
+        front_axes=", ".join(f"{column.title} {column.qualifier}".strip() for column in front_columns(report)),
         front_gaps=front_gaps(report),
         gated=_is_gated(report),
         texts={"Markdown": markdown_table(report), "CSV": csv_text(report), "LaTeX": latex_table(report)},
@@ -103,6 +105,18 @@ def _cards(report: Report, table: Table) -> list[Card]:
             value = f"{row.cells[place].text} {column.unit}".strip()
             cards.append(Card(title, row.variant.name, value, row.cells[place].change, _quality(table, row), among))
     return cards
+
+
+def _front_values(report: Report) -> dict[str, str]:
+    """The variants of the front, each with its values of what counts there."""
+    variants = {variant.name: variant for variant in report.variants}
+    return {
+        name: " · ".join(
+            f"{column.title} {column.cell(variants[name], report).text} {column.unit}".strip().replace(" ", NO_BREAK)
+            for column in front_columns(report)
+        )
+        for name in front(report)
+    }
 
 
 def _is_gated(report: Report) -> bool:
