@@ -57,7 +57,8 @@ def _data(report: Report) -> list[str]:
     """The data and what of them is scored on."""
     scored = report.teacher.pictures or report.run.blurred_pictures
     groups = len({picture.group for picture in scored})
-    split = f"scored on the test split: {len(scored)} pairs from {groups} photographs or sequences"
+    sources = "1 photograph or sequence" if groups == 1 else f"{groups} photographs or sequences"
+    split = f"scored on the test split: {len(scored)} pairs from {sources}"
     notes = [line.removeprefix("Data: ") for line in report.run.conditions if line.startswith("Data: ")]
     return [report.run.data, *([split] if scored else []), *notes]
 

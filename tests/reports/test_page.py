@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from reports.conditions import picture_licence
 from reports.page import html_page, summary
 from reports.record import Report
 
@@ -241,3 +242,94 @@ def test_hostile_names_of_layers_are_escaped(report: Report, pictures: Path, pru
     text = page(report, pictures)
     assert "<img src=" not in text.replace('<img src="data:', "")
     assert {part for part in "wprc" if f"&lt;img src={part}&gt;" in text} == set("wprc")
+
+
+def fact(text: str, title: str) -> list[str]:
+    """The lines of one heading of the conditions."""
+    found = re.search(rf"<dt>{title}</dt><dd>\n(.*?)</dd>", text, re.DOTALL)
+    assert found
+    return re.findall(r"<div>(.*?)</div>", found[1])
+
+
+def test_the_front_is_listed_with_its_values_and_marked(report: Report, pictures: Path) -> None:
+    text = page(report, pictures)
+    listed = re.search(r'<ul class="front-list">(.*?)</ul>', text, re.DOTALL)
+    assert listed
+    assert re.findall(r'data-select="(.*?)"', listed[1]) == ["pruned-30", "fp16", "int8", "pruned-30-int8"]
+    assert "MACs 8.00 G · File 1.10 MB · Latency 110.0 ms · PSNR 29.80 dB" in listed[1].replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+    assert "pruned-30-int8 has no Latency ms (aoti, cpu): compared over the rest." in text
+    marked = [name for name in ("photos", "pruned-30", "pruned-50", "fp16") if '="front"' in row(text, name)]
+    assert marked == ["pruned-30", "fp16"]
+
+
+def test_where_no_variant_holds_none_is_named_best(report: Report, pictures: Path) -> None:
+    for variant in report.variants:
+        for gate in variant.gates:
+            gate.passed = False
+    text = page(report, pictures)
+    assert "No variant holds its gates" in text
+    assert 'class="card"' not in text
+    assert "front-list" not in text.partition("</style>")[2]
+
+
+def test_cards_speak_of_gates_only_where_there_are_any(report: Report, pictures: Path) -> None:
+    for variant in report.variants:
+        variant.gates = []
+    text = page(report, pictures)
+    assert "Smallest file" in text
+    assert "hold" not in text[text.index('class="cards"') : text.index('id="results"')]
+
+
+def test_conditions_say_on_what_and_with_what_it_was_measured(report: Report, pictures: Path) -> None:
+    report.run.conditions.append("Data: photographs & shake")
+    text = page(report, pictures)
+    assert fact(text, "Data") == [
+        "photos, 24 test pairs",
+        "scored on the test split: 2 pairs from 1 photograph or sequence",
+        "photographs &amp; shake",
+    ]
+    assert fact(text, "Counted by")[:2] == [
+        "params: fvcore, the deployed graph, 1x3x256x256 (photos, pruned-30, pruned-50, fp16, int8, pruned-30-int8, "
+        "pruned-50-int8)",
+        "macs: fvcore, the deployed graph, 1x3x256x256 (photos, pruned-30, pruned-50, fp16, int8, pruned-30-int8, "
+        "pruned-50-int8)",
+    ]
+    assert fact(text, "Timed with") == ["aoti on cpu: 2 threads, batch 1, 256x256 pixels"]
+    assert fact(text, "Machine") == ["processor: Intel Xeon 2 cores"]
+    assert fact(text, "Versions") == ["torch 2.13.0, python 3.11.9"]
+    assert "lightsharp run classics --out runs/classics" in text
+
+
+def test_seeds_are_those_that_the_records_name(report: Report, pictures: Path) -> None:
+    report.variants[1].details = [{"train": {"seed": 7}}, {"list": [{"seed": 7}]}]
+    assert fact(page(report, pictures), "Seeds") == [
+        "0 (pruned-30)",
+        "7 (pruned-50)",
+        "0 for every step that names no other",
+    ]
+
+
+def test_what_the_records_do_not_say_is_said_so(report: Report, pictures: Path) -> None:
+    report.run.environment = {}
+    for variant in (report.teacher, *report.variants):
+        variant.latency = []
+    report.teacher.missing["latency"] = "no runtime is installed"
+    text = page(report, pictures)
+    assert fact(text, "Machine") == ["the record does not say"]
+    assert fact(text, "Timed with") == ["nothing was timed: no runtime is installed"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [("photos-partly", "public domain or CC0"), ("text", "rendered"), ("folder", "the user's own")]
+)
+def test_the_pictures_have_a_licence(data: str, said: str) -> None:
+    assert said in picture_licence(data)
+
+
+def test_every_section_is_linked_once(report: Report, pictures: Path) -> None:
+    text = page(report, pictures)
+    links = re.findall(r'<li><a href="#([a-z-]+)">', text)
+    assert links == re.findall(r'<section[^>]* id="(.*?)"', text)
+    assert {"summary", "results", "pictures", "conditions"} <= set(links)
