@@ -264,6 +264,13 @@ def test_the_front_is_listed_with_its_values_and_marked(report: Report, pictures
     assert marked == ["pruned-30", "fp16"]
 
 
+def test_a_long_front_is_folded(report: Report, pictures: Path) -> None:
+    assert " variants</summary>" not in page(report, pictures)
+    like = report.variants[0]
+    report.variants = [like.model_copy(update={"name": f"variant-{number}"}) for number in range(13)]
+    assert '<summary>13 variants</summary><ul class="front-list">' in page(report, pictures).replace("\n", "")
+
+
 def test_where_no_variant_holds_none_is_named_best(report: Report, pictures: Path) -> None:
     for variant in report.variants:
         for gate in variant.gates:
@@ -290,6 +297,7 @@ def test_conditions_say_on_what_and_with_what_it_was_measured(report: Report, pi
         "scored on the test split: 2 pairs from 1 photograph or sequence",
         "photographs &amp; shake",
     ]
+    assert len(fact(text, "Measured how")) == 2
     assert fact(text, "Counted by")[:2] == [
         "params: fvcore, the deployed graph, 1x3x256x256 (photos, pruned-30, pruned-50, fp16, int8, pruned-30-int8, "
         "pruned-50-int8)",
