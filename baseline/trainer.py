@@ -77,7 +77,7 @@ def fit(
         track = stack.enter_context(tracker(settings.track if main else "none", tracking or folder / "tracking"))
         loader = batches(source, settings, state.step, accelerator.process_index)
         network.train()
-        note = ""
+        note, means = "", dict[str, float]()
         for span, batch in zip(run.remaining(), unwrapped(loader), strict=True):
             terms = run.advance(span, batch)
             last = state.step == settings.steps
@@ -86,7 +86,7 @@ def fit(
                 state.curve.append({"step": state.step, **means})
                 track(state.step, {**means, "lr": float(state.schedule.get_last_lr()[0])})
                 note = f"{span.name} loss {sum(means.values()):.4f}"
-            shown(state.step, note)
+            shown(state.step, note, means)
             if validate is not None and main and (last or state.step % settings.validate_every == 0):
                 state.judge(validate(state.average.module))
                 network.train()
@@ -182,7 +182,7 @@ class _Run:
 def _shown(run: _Run) -> AbstractContextManager[Steps]:
     if run.accelerator.is_main_process:
         return progress("training", run.settings.steps, run.state.step)
-    return nullcontext(lambda _done, _note="": None)
+    return nullcontext(lambda _done, _note="", _losses=None: None)
 
 
 def _peak_memory_mb(device: torch.device) -> float:
