@@ -18,6 +18,7 @@ from recipes.commands.recommending import recommend
 from recipes.commands.restoring import restore
 from recipes.commands.runs import apply, check, report, run
 from recipes.commands.training import train
+from recipes.commands.watching import watch
 from recipes.commands.weights import import_weights
 
 
@@ -58,6 +59,7 @@ for command in (
     validate,
     schema,
     run,
+    watch,
     report,
     check,
     recommend,

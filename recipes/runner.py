@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from baseline.data.pairs import PairSet
 from baseline.data.pictures import write_picture
 from baseline.errors import UserError
 from baseline.evaluate import PictureScore
-from baseline.output import output_folder
+from baseline.output import output_folder, write_whole
 from baseline.progress import console
 from baseline.restorer import check_size, size_multiple_of
 from compress.machine import describe_machine
@@ -33,6 +32,7 @@ from recipes.measuring import (
 from recipes.pipeline import Pipeline
 from recipes.recording import Finished, Reference, judge, record_of, run_info
 from recipes.resolve import artifact_folder
+from recipes.run_log import RunLog
 from recipes.schema import Recipe, Step, as_yaml
 from recipes.store import Store, library_versions
 from reports.record import Report, Variant
@@ -51,10 +51,11 @@ def run_recipe(recipe: Recipe, content: dict[str, Any], name: str, out: Path, co
     with store.held():
         claim_(out)
         run = _Run(recipe, name, out, store, command)
-        (out / "recipe.yaml").write_text(as_yaml(content))
+        write_whole(out / "recipe.yaml", as_yaml(content))
         (out / "environment.json").write_text(json.dumps(run.environment, indent=1) + "\n")
-        report = run.go()
-        write_report(report, out)
+        with run.log.kept():
+            report = run.go()
+            write_report(report, out)
         return report
 
 
@@ -80,6 +81,7 @@ class _Run:
         self.out = out
         self.command = command
         self.store = store
+        self.log = RunLog(out)
         self.data = open_data(recipe.data)
         self.machine = describe_machine()
         self.environment = self.machine | library_versions()
@@ -150,7 +152,8 @@ class _Run:
             try:
                 exported = pipeline.step(made, Step(stage="export", settings=settings), name)
             except UserError as error:
-                self._tell({"event": "failed", "variant": name, "error": f"{place.runtime} file: {error}"})
+                failed = {"event": "failed", "variant": name, "runtime": place.runtime}
+                self._tell({**failed, "error": f"{place.runtime} file: {error}"})
                 refused[place.runtime] = str(error)
                 continue
             if exported.folder is not None:
@@ -214,8 +217,7 @@ class _Run:
         return folder
 
     def _tell(self, event: dict[str, Any]) -> None:
-        with (self.out / "log.jsonl").open("a") as log:
-            log.write(json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **event}) + "\n")
+        self.log.tell(event)
         words = {
             "start": "doing",
             "reuse": "taking finished",
