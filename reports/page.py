@@ -10,9 +10,9 @@ from plotly.offline import get_plotlyjs
 
 from baseline.measurement import Direction
 from reports.conditions import facts
-from reports.figures import tradeoff_html
 from reports.front import front, front_columns, front_gaps
 from reports.latex import latex_table
+from reports.plots import plots_data
 from reports.record import PictureRow, Report
 from reports.sensitivity import drawn_once
 from reports.table import Cell, Row, Table, best_rows, gates_verdict, latency_columns, standing_out, tabulate
@@ -46,7 +46,7 @@ class Picture:
 def html_page(report: Report, pictures_folder: Path) -> str:
     """The page of a report; pictures are read from `pictures_folder/PICTURE/COLUMN.webp` and embedded."""
     table = tabulate(report)
-    plot, sensitivities = tradeoff_html(report), drawn_once(report)
+    plots, sensitivities = plots_data(report), drawn_once(report)
     best = {(id(row), column.key) for column in table.columns for row in standing_out(table, column)}
     return render(
         "report.html.j2",
@@ -65,9 +65,9 @@ def html_page(report: Report, pictures_folder: Path) -> str:
         gated=_is_gated(report),
         texts={"Markdown": markdown_table(report), "CSV": csv_text(report), "LaTeX": latex_table(report)},
         conditions=facts(report),
-        plot=Markup(plot),
+        plots=plots,
         sensitivities=sensitivities,
-        plotlyjs=Markup(get_plotlyjs()) if plot or sensitivities else "",
+        plotlyjs=Markup(get_plotlyjs()) if plots or sensitivities else "",
         grids=[(name, _grid(report, name, pictures_folder)) for name in report.run.sample_pictures],
     )
 
