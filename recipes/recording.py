@@ -71,6 +71,7 @@ def run_info(name: str, recipe: Recipe, data: DataSet, blurred: list[PictureScor
         name=name,
         description=recipe.description,
         data=data.name,
+        teacher=recipe.teacher.network,
         conditions=[
             *data.notes,
             f"Quality: mean over {len(blurred)} test pairs from {photographs} photographs or sequences; pictures "

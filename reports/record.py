@@ -96,6 +96,7 @@ class RunInfo(_Entry):
     name: str
     description: str
     data: str
+    teacher: str | None = Field(default=None, description="the network that the recipe names as teacher, if it does")
     conditions: list[str] = Field(default_factory=list, description="how quality and cost were measured, a line each")
     environment: dict[str, str] = Field(default_factory=dict)
     command: str = ""

@@ -2,8 +2,9 @@
 
 import csv
 import io
-import re
 
+from reports.article import article_markdown
+from reports.markdown import escaped
 from reports.record import Report
 from reports.table import DASH, Cell, Raw, Row, Table, gates_verdict, tabulate
 
@@ -14,16 +15,16 @@ def markdown(report: Report) -> str:
     run = report.run
     verdict = gates_verdict(report)
     gates = [*([verdict] if verdict else []), *table.gate_notes]
-    blocks = [f"# {_escaped(run.name)}", _escaped(run.description), markdown_table(report)]
+    blocks = [f"# {escaped(run.name)}", escaped(run.description), markdown_table(report), article_markdown(report)]
     for title, lines in (("Gates", gates), ("Conditions", [f"data: {run.data}", *run.conditions])):
-        blocks += [f"## {title}\n\n" + "\n".join(f"- {_escaped(line)}" for line in lines)] if lines else []
+        blocks += [f"## {title}\n\n" + "\n".join(f"- {escaped(line)}" for line in lines)] if lines else []
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def markdown_table(report: Report) -> str:
     """The table alone, in Markdown, its footnotes below."""
     table = tabulate(report)
-    notes = [f"{number}. {_escaped(note)}" for number, note in enumerate(table.footnotes, 1)]
+    notes = [f"{number}. {escaped(note)}" for number, note in enumerate(table.footnotes, 1)]
     return "\n\n".join([_markdown_table(table), *(["\n".join(notes)] if notes else [])])
 
 
@@ -42,7 +43,7 @@ def csv_text(report: Report) -> str:
 
 
 def _markdown_table(table: Table) -> str:
-    lines = [[_escaped(column.heading) for column in table.columns]]
+    lines = [[escaped(column.heading) for column in table.columns]]
     lines += [[":--", *["--:"] * (len(table.columns) - 1)]]
     lines += [[_markdown_cell(table, cell) for cell in row.cells] for row in table.rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -51,13 +52,7 @@ def _markdown_table(table: Table) -> str:
 def _markdown_cell(table: Table, cell: Cell) -> str:
     parts = [cell.text, f"({cell.change})" if cell.change else cell.more]
     number = table.footnote(cell)
-    return _escaped(" ".join(parts)) + (f"<sup>{number}</sup>" if number else "")
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    one_line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\|*`\[\]#])", r"\\\1", one_line)
+    return escaped(" ".join(parts)) + (f"<sup>{number}</sup>" if number else "")
 
 
 def _missing_text(table: Table, row: Row) -> str:

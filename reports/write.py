@@ -23,7 +23,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        _write_whole(folder / name, text)
+        write_whole(folder / name, text)
     return [folder / name for name in texts]
 
 
@@ -41,7 +41,7 @@ def read_report(folder: Path) -> Report:
         raise UserError(f"{path} must be a valid report; {where}: {first['msg']}. {advice}") from error
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write beside, then rename, so that no reader ever sees half a file."""
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8", newline="\n") as out:
