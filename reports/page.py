@@ -9,6 +9,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from baseline.measurement import Direction
+from reports.article import RULE, article_rows, loss_words
 from reports.conditions import facts
 from reports.front import front, front_columns, front_gaps
 from reports.latex import latex_table
@@ -66,6 +67,9 @@ def html_page(report: Report, pictures_folder: Path) -> str:
         texts={"Markdown": markdown_table(report), "CSV": csv_text(report), "LaTeX": latex_table(report)},
         conditions=facts(report),
         plots=plots,
+        article=article_rows(report),
+        article_rule=RULE,
+        article_words=loss_words(),
         sensitivities=sensitivities,
         plotlyjs=Markup(get_plotlyjs()) if plots or sensitivities else "",
         grids=[(name, _grid(report, name, pictures_folder)) for name in report.run.sample_pictures],

@@ -8,7 +8,7 @@ from baseline.measurement import METRICS
 from reports.record import GateVerdict, LatencyRow, Report
 from reports.table import Cell, all_columns, best_rows, compact, gates_verdict, tabulate
 from reports.terminal import terminal_table
-from reports.text import csv_text, markdown
+from reports.text import csv_text, markdown, markdown_table
 
 DASH = "\N{EN DASH}"
 AOTI = "latency (aoti, cpu)"
@@ -280,7 +280,7 @@ def test_markdown_escapes_html_and_pipes(report: Report) -> None:
 
 
 def test_every_markdown_row_has_all_columns(report: Report) -> None:
-    lines = [line for line in markdown(report).splitlines() if line.startswith("|")]
+    lines = [line for line in markdown_table(report).splitlines() if line.startswith("|")]
     assert [line.count(" | ") for line in lines] == [10] * 11
 
 

@@ -1,0 +1,272 @@
+"""The lightweighting table of the article that this project reproduces: what it claims beside what a run measured."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from reports.markdown import escaped
+from reports.record import Report, Variant
+from reports.table import DASH, Column, compact, gate_note, holds, latency_columns
+
+Verdict = Literal["beaten", "met", "missed", "not in this run"]
+
+LOSS_WORDS: dict[str, tuple[float, float]] = {"minimal": (0.99, 1.0), "small": (0.95, 0.99), "medium": (0.80, 0.95)}
+"""Our reading of the article's words: the range of gain kept that each stands for. The article gives no numbers."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row of the article: what its method removes of the `quantity` (shares), at which loss and difficulty."""
+
+    method: str
+    quantity: Literal["params", "weights_mb", "latency"]
+    reduction: tuple[float, float]
+    loss: str
+    difficulty: str
+    needs: str
+    matches: Callable[["Methods"], bool]
+    said_loss: str = ""
+
+    @property
+    def reduction_text(self) -> str:
+        """The reduction as the article has it."""
+        low, high = self.reduction
+        if self.quantity == "latency":
+            return f"{1 / (1 - low):.0f}x faster"
+        return (
+            _range(low, high) + {"params": " fewer parameters", "weights_mb": " fewer bytes of weights"}[self.quantity]
+        )
+
+    @property
+    def loss_text(self) -> str:
+        """The loss as the article has it."""
+        return self.said_loss or f"{self.loss} loss"
+
+
+@dataclass(frozen=True)
+class Methods:
+    """What was done to make a variant, as its chain tells."""
+
+    prunes: bool
+    student: str
+    distills: bool
+    separable: bool
+    schemes: tuple[str, ...]
+    selective: bool
+
+
+@dataclass(frozen=True)
+class ArticleRow:
+    """A claim, the variant that answers it best, what was measured of that, and the verdict with its reason."""
+
+    claim: Claim
+    verdict: Verdict
+    reason: str
+    variant: str = ""
+    reduction: str = DASH
+    loss: str = DASH
+    effort: str = DASH
+
+
+CLAIMS = (
+    Claim(
+        "Channel pruning",
+        "params",
+        (0.30, 0.50),
+        "medium",
+        "medium",
+        "pruned and not quantized",
+        lambda m: m.prunes and not m.schemes and not m.selective,
+    ),
+    Claim(
+        "Distillation",
+        "params",
+        (0.20, 0.40),
+        "small",
+        "high",
+        "a student taught by the teacher, neither pruned, separable nor quantized",
+        lambda m: m.distills and not m.prunes and not m.separable and not m.schemes and not m.selective,
+    ),
+    Claim(
+        "FP16",
+        "weights_mb",
+        (0.50, 0.50),
+        "minimal",
+        "low",
+        "quantized to fp16 and nothing else",
+        lambda m: m.schemes == ("fp16",) and not m.prunes and not m.distills and not m.selective,
+    ),
+    Claim(
+        "Depthwise-separable convolutions",
+        "params",
+        (0.60, 0.70),
+        "medium",
+        "low",
+        "of separable convolutions, neither pruned nor quantized",
+        lambda m: m.separable and not m.prunes and not m.schemes and not m.selective,
+    ),
+    Claim(
+        "FP16 and selective scale",
+        "latency",
+        (2 / 3, 2 / 3),
+        "small",
+        "",
+        "fp16 with selective-scale processing",
+        lambda m: m.selective and "fp16" in m.schemes,
+        said_loss="over 95% of the accuracy",
+    ),
+)
+"""The article's table. Its difficulty of the last row is not known to us."""
+
+RULE = (
+    "Met: at least the least reduction claimed, and at least the gain kept that the article's word stands for. "
+    "Beaten: more reduction than the most claimed, and more gain kept than the word's range. Otherwise missed. "
+    "Reductions are rounded to whole percent, as the article's are; a variant that failed a gate meets nothing."
+)
+
+
+def article_rows(report: Report) -> list[ArticleRow]:
+    """Every row of the article's table with a run's best answer to it; none where there is no variant at all."""
+    return [_row(claim, report) for claim in CLAIMS] if report.variants else []
+
+
+def judged(claim: Claim, reduction: float, gain_kept: float) -> Verdict:
+    """`RULE`, applied: the one place where a claim is compared with a measurement."""
+    (least, most), (worst, best) = claim.reduction, LOSS_WORDS[claim.loss]
+    removed = round(reduction, 2)
+    if removed > round(most, 2) and gain_kept > best:
+        return "beaten"
+    return "met" if removed >= round(least, 2) and gain_kept >= worst else "missed"
+
+
+def loss_words() -> str:
+    """The reading of the article's words, in a sentence."""
+    parts = [f"{word}, {low:.2f} to {high:.2f}" for word, (low, high) in LOSS_WORDS.items()]
+    return (
+        f"The article says losses in words. Here they stand for gain kept: {'; '.join(parts)}; "
+        "“over 95% of the accuracy” is read as small. This reading is ours."
+    )
+
+
+def article_markdown(report: Report) -> str:
+    """The table in Markdown under its heading, with the rule and the reading of words; empty without variants."""
+    rows = article_rows(report)
+    if not rows:
+        return ""
+    head = ["Method", "Claimed", "Claimed effort", "Measured", "Measured loss", "Measured effort", "Verdict"]
+    lines = [head, [":--"] * len(head)]
+    for row in rows:
+        claimed = f"{row.claim.reduction_text}, {row.claim.loss_text}"
+        measured = f"{row.variant}: {row.reduction}" if row.variant else DASH
+        verdict = f"{row.verdict}: {row.reason}" if row.reason else row.verdict
+        cells = [row.claim.method, claimed, row.claim.difficulty or DASH, measured, row.loss, row.effort, verdict]
+        lines.append([escaped(cell) for cell in cells])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n\n".join(["## The article's table", table, escaped(RULE), escaped(loss_words())])
+
+
+def methods_of(variant: Variant) -> Methods:
+    """What a chain's labels and the details say was done."""
+    said = [step.strip() for step in variant.chain]
+    stages = [re.split(r"[\s:]", step, maxsplit=1)[0] for step in said]
+    students = [found[1] for step in said for found in [re.search(r"\bstudent:? ([\w:.-]+)", step)] if found]
+    schemes = [found[1] for step in said for found in [re.search(r"\bscheme:? ([\w-]+)", step)] if found]
+    student = students[-1] if students else ""
+    return Methods(
+        prunes="prune" in stages or "iterate" in stages,
+        student=student,
+        distills="distill" in stages,
+        separable="ds" in student.split("-") or any("separable" in step for step in said),
+        schemes=tuple(schemes),
+        selective="selective" in " ".join(said) or any("selective" in detail for detail in variant.details),
+    )
+
+
+def _row(claim: Claim, report: Report) -> ArticleRow:
+    """The best answer to a claim: by verdict, then by reduction reached, then by gain kept."""
+    matched = [variant for variant in report.variants if claim.matches(methods_of(variant))]
+    if not matched:
+        return ArticleRow(claim, "not in this run", f"there is no variant that is {claim.needs}")
+    known = [(variant, reduction, gain) for variant in matched for reduction, gain in _measured(claim, variant, report)]
+    if not known:
+        return ArticleRow(claim, "not in this run", "; ".join(_lacking(claim, variant) for variant in matched))
+    sound = [entry for entry in known if holds(entry[0])]
+
+    def rank(entry: tuple[Variant, float, float]) -> tuple[int, bool, float, float]:
+        _, reduction, gain = entry
+        order = ("missed", "met", "beaten").index(judged(claim, reduction, gain))
+        return order, round(reduction, 2) >= round(claim.reduction[0], 2), gain, reduction
+
+    variant, reduction, gain = max(sound or known, key=rank)
+    verdict: Verdict = judged(claim, reduction, gain) if sound else "missed"
+    return ArticleRow(
+        claim,
+        verdict,
+        _why(claim, variant, reduction, gain) if verdict == "missed" else "",
+        variant.name,
+        _reduction_text(claim, reduction),
+        _loss_text(variant, gain),
+        f"{compact(variant.effort.steps)} steps, {variant.effort.minutes:.1f} minutes, "
+        f"{compact(variant.effort.pictures)} pictures",
+    )
+
+
+def _measured(claim: Claim, variant: Variant, report: Report) -> list[tuple[float, float]]:
+    """The share removed and the gain kept, if both are known."""
+    gain = _value(variant, "gain_kept")
+    if claim.quantity == "latency":
+        pair = next((p for column in latency_columns(report) for p in _times(column, variant, report)), None)
+    else:
+        before, after = _value(report.teacher, claim.quantity), _value(variant, claim.quantity)
+        pair = None if before is None or after is None else (before, after)
+    return [] if gain is None or pair is None or not pair[0] else [(1 - pair[1] / pair[0], gain)]
+
+
+def _times(column: Column, variant: Variant, report: Report) -> list[tuple[float, float]]:
+    """The teacher's and the variant's milliseconds where both were timed."""
+    raws = [column.cell(entry, report).raw[:1] for entry in (report.teacher, variant)]
+    found = [float(raw) for cell in raws for raw in cell if isinstance(raw, int | float)]
+    return [(found[0], found[1])] if len(found) == 2 else []
+
+
+def _value(variant: Variant, key: str) -> float | None:
+    measured = variant.metrics.get(key)
+    return None if measured is None else measured.value
+
+
+def _lacking(claim: Claim, variant: Variant) -> str:
+    if variant.error:
+        return f"{variant.name} failed: {variant.error}"
+    return f"{variant.name} has no measured {claim.quantity} or gain kept beside the teacher's"
+
+
+def _why(claim: Claim, variant: Variant, reduction: float, gain: float) -> str:
+    """What a missed claim misses."""
+    worst = LOSS_WORDS[claim.loss][0]
+    reasons = [gate_note(gate) for gate in variant.gates if gate.passed is False]
+    if round(reduction, 2) < round(claim.reduction[0], 2):
+        reasons.append("less reduction than claimed")
+    if gain < worst:
+        reasons.append(f"gain kept {gain:.3f}, {claim.loss} is at least {worst:.2f}")
+    return "; ".join(reasons)
+
+
+def _reduction_text(claim: Claim, reduction: float) -> str:
+    if claim.quantity == "latency":
+        return f"{1 / (1 - reduction):.1f}x as fast"
+    what = {"params": "parameters", "weights_mb": "bytes of weights"}[claim.quantity]
+    return f"{abs(reduction):.0%} {'fewer' if reduction >= 0 else 'more'} {what}"
+
+
+def _loss_text(variant: Variant, gain: float) -> str:
+    loss = variant.metrics.get("psnr_loss_db")
+    text = f"gain kept {gain:.3f}"
+    if loss is None or loss.value is None:
+        return text
+    interval = f" [{loss.ci95[0]:.2f}, {loss.ci95[1]:.2f}]" if loss.ci95 else ""
+    return f"{text}, {loss.value:.2f} dB lost{interval}"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.0%}" if low == high else f"{100 * low:.0f} to {high:.0%}"
