@@ -35,6 +35,7 @@ from recipes.resolve import artifact_folder
 from recipes.run_log import RunLog
 from recipes.schema import Recipe, Step, as_yaml
 from recipes.store import Store, library_versions
+from reports.card import write_cards
 from reports.record import Report, Variant
 from reports.write import write_report
 
@@ -56,6 +57,7 @@ def run_recipe(recipe: Recipe, content: dict[str, Any], name: str, out: Path, co
         with run.log.kept():
             report = run.go()
             write_report(report, out)
+            write_cards(report, out)
         return report
 
 

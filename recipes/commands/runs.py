@@ -14,6 +14,7 @@ from recipes.expectations import unmet
 from recipes.options import data_options, override_option
 from recipes.parse import parse_yaml
 from recipes.schema import Recipe, check_recipe, read_recipe
+from reports.card import write_cards
 from reports.record import Report
 from reports.terminal import terminal_table
 from reports.write import read_report, write_report
@@ -59,6 +60,7 @@ def report(folder: Path) -> None:
     """Print a run's table and write its report.{html,md,csv,json} again."""
     read = read_report(folder)
     write_report(read, folder)
+    write_cards(read, folder)
     _show(read, folder)
 
 

@@ -1,0 +1,98 @@
+"""The numbers of a model card: a row each, the variant's beside the teacher's."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from baseline.measurement import METRICS
+from reports.markdown import escaped
+from reports.record import LatencyRow, Report, Variant
+from reports.table import DASH, Cell, Column, all_columns, latency_columns, latency_text
+
+_COMPARED = ("psnr_db", "ssim", "lpips")
+
+
+@dataclass(frozen=True)
+class _Row:
+    heading: str
+    own: Cell
+    teacher: str
+    change: str
+
+
+def numbers(report: Report, variant: Variant) -> list[str]:
+    """The table as Markdown, the reasons for its dashes, and the quality of the blurred input."""
+    alone = variant is report.teacher
+    rows = [*_metric_rows(report, variant), *_latency_rows(report, variant)]
+    reasons = list(dict.fromkeys(row.own.missing for row in rows if row.own.missing))
+    titles = ["", "This network", *([] if alone else ["Teacher", "Against the teacher"])]
+    lines = [titles, [":--", *["--:"] * (len(titles) - 1)]]
+    for row in rows:
+        note = f"<sup>{reasons.index(row.own.missing) + 1}</sup>" if row.own.missing else ""
+        own = card_text(f"{row.own.text} {row.own.more}") + note
+        lines.append([card_text(row.heading), own, *([] if alone else [row.teacher, row.change])])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    notes = "\n".join(f"{number}. {card_text(reason)}" for number, reason in enumerate(reasons, 1))
+    return [block for block in (table, notes, _blurred(report)) if block]
+
+
+def card_text(text: str) -> str:
+    """Text that Markdown shows as it is, underscores and tildes too."""
+    return re.sub(r"([_~])", r"\\\1", escaped(text))
+
+
+def _metric_rows(report: Report, variant: Variant) -> Iterator[_Row]:
+    """The report's columns but the latencies; what does not apply, as a loss of the teacher, has no row."""
+    left_out = {"name", *(column.key for column in latency_columns(report))}
+    for column in all_columns(report):
+        own, teacher = column.cell(variant, report), column.cell(report.teacher, report)
+        if column.key not in left_out and (own.raw or own.missing):
+            yield _Row(column.heading, own, teacher.text, own.change or _difference(column, own, teacher))
+
+
+def _difference(column: Column, own: Cell, teacher: Cell) -> str:
+    """A quality less the teacher's."""
+    if column.key not in _COMPARED or not own.raw or not teacher.raw:
+        return ""
+    value, reference = own.raw[0], teacher.raw[0]
+    if not isinstance(value, float) or not isinstance(reference, float):
+        return ""
+    return f"{value - reference:+.{METRICS[column.key].decimals}f}"
+
+
+def _latency_rows(report: Report, variant: Variant) -> Iterator[_Row]:
+    """A row for every latency, with its conditions, beside the teacher's under the same."""
+    for row in variant.latency:
+        if row.median_ms is None:
+            missing = Cell(DASH, missing=row.missing or "not timed")
+            yield _Row(f"Latency ms ({row.runtime}, {row.device})", missing, DASH, "")
+            continue
+        same = (r.median_ms for r in report.teacher.latency if _conditions(r) == _conditions(row))
+        reference = next(same, None)
+        spread = "" if row.p10_ms is None or row.p90_ms is None else f"[{row.p10_ms:.4g}, {row.p90_ms:.4g}]"
+        change = f"{100 * (row.median_ms / reference - 1):+.1f}%" if reference else ""
+        own = Cell(latency_text(row.median_ms), more=spread)
+        yield _Row(_latency_heading(row), own, latency_text(reference) if reference else DASH, change)
+
+
+def _conditions(row: LatencyRow) -> tuple[object, ...]:
+    return (row.runtime, row.device, row.threads, row.batch, row.size)
+
+
+def _latency_heading(row: LatencyRow) -> str:
+    height, width = row.size
+    file = "" if row.file else ", no file"
+    place = f"{row.runtime}, {row.device}, {row.dtype}, {row.threads} threads, {row.batch}x{height}x{width}{file}"
+    return f"Latency ms ({place}) [p10, p90]"
+
+
+def _blurred(report: Report) -> str:
+    """The quality of the input, without which that of the output says little; nothing if it is not known."""
+    run = report.run
+    known = {"psnr_db": run.blurred_psnr_db, "ssim": run.blurred_ssim, "lpips": run.blurred_lpips}
+    parts = [
+        " ".join(f"{METRICS[key].title} {value:.{METRICS[key].decimals}f} {METRICS[key].unit}".split())
+        for key, value in known.items()
+        if value is not None
+    ]
+    return f"The blurred input as it is: {', '.join(parts)}." if parts else ""
