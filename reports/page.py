@@ -13,6 +13,7 @@ from reports.article import RULE, article_rows, loss_words
 from reports.conditions import facts
 from reports.front import front, front_columns, front_gaps
 from reports.latex import latex_table
+from reports.layers import layers_of
 from reports.plots import plots_data
 from reports.record import PictureRow, Report
 from reports.sensitivity import drawn_once
@@ -70,6 +71,7 @@ def html_page(report: Report, pictures_folder: Path) -> str:
         article=article_rows(report),
         article_rule=RULE,
         article_words=loss_words(),
+        layers=layers_of(report),
         sensitivities=sensitivities,
         plotlyjs=Markup(get_plotlyjs()) if plots or sensitivities else "",
         grids=[(name, _grid(report, name, pictures_folder)) for name in report.run.sample_pictures],
