@@ -88,7 +88,14 @@ def _plots(curves: Curves, element_id: str) -> str:
         figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
         for name, figure in figures.items()
     ]
-    return '<div class="sensitivity">' + "".join(f'<div class="plot">{plot}</div>' for plot in plots) + "</div>"
+    return (
+        '<div class="sensitivity">'
+        + "".join(
+            f'<div class="plot" tabindex="0" role="region" aria-label="Plot of sensitivity">{plot}</div>'
+            for plot in plots
+        )
+        + "</div>"
+    )
 
 
 def _conditions(curves: Curves, source: str = "") -> list[str]:

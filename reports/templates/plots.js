@@ -17,6 +17,7 @@
   const pen = document.createElement("canvas").getContext("2d");
   let selected = null;
   let printing = false;
+  const bands = new Map(); // by plot: the shapes that mark the selected row
 
   const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const shortened = (name, most) => (name.length <= most ? name : `${name.slice(0, most - 1)}…`);
@@ -230,12 +231,13 @@
       return [bar, words];
     });
     const most = Math.max(...spots.map(({ at }) => (at ? at[2] : 0)));
+    bands.set("latency", () => band(names, (at) => [groups[at][0] - 0.6, groups[at][1] + 0.6]));
     draw("latency", traces, layoutOf(width, 18 * (last + 1) + 90, {
       margin: { l: 20, r: 16, t: 60, b: 16 }, barmode: "overlay", dragmode: false,
       xaxis: { side: "top", title: { text: "median latency, ms" }, range: [0, most * (width < 600 ? 1.75 : 1.3)],
         gridcolor: GRID, zeroline: false, nticks: width < 600 ? 4 : 0, fixedrange: true, tickangle: 0 },
       yaxis: { ...nameAxis(names, groups.map(([a, b]) => (a + b) / 2), width), range: [last + 0.8, -0.8] },
-      shapes: band(names, (at) => [groups[at][0] - 0.6, groups[at][1] + 0.6]),
+      shapes: bands.get("latency")(),
     }));
   }
 
@@ -255,12 +257,13 @@
       customdata: names, marker: { symbol: "line-ns", size: 16, line: { width: 3, color: "#dd8a1f" } },
     };
     const row = rows.length > 40 ? 18 : 26;
+    bands.set("loss-by-picture", () => band(names, (at) => [at - 0.5, at + 0.5]));
     draw("loss-by-picture", [dots, means], layoutOf(width, row * rows.length + 90, {
       margin: { l: 20, r: 20, t: 60, b: 16 }, dragmode: false,
       xaxis: { side: "top", title: { text: "PSNR lost, dB" }, gridcolor: GRID, zeroline: true,
         zerolinecolor: GREY, nticks: width < 600 ? 5 : 0, fixedrange: true, tickangle: 0 },
       yaxis: { ...nameAxis(names, names.map((_, i) => i), width), range: [rows.length - 0.4, -0.6] },
-      shapes: band(names, (at) => [at - 0.5, at + 0.5]),
+      shapes: bands.get("loss-by-picture")(),
     }));
   }
 
@@ -273,7 +276,8 @@
   for (const axis of ["x", "y"]) byId(`plot-${axis}`)?.addEventListener("change", drawTradeoff);
   document.addEventListener("lightsharp:select", (event) => {
     selected = event.detail.name;
-    drawAll();
+    if (byId("tradeoff")) drawTradeoff();
+    for (const [id, shapes] of bands) Plotly.relayout(byId(id), { shapes: shapes() });
   });
   let waiting = 0;
   let drawnAt = window.innerWidth;
