@@ -15,12 +15,13 @@ from rich.console import Console
 
 from baseline.errors import UserError
 from baseline.progress import progress
-from recipes import run_log
+from recipes import run_log, runner
 from recipes.cli import main
 from recipes.live import RunState, live_state, read_events, state_of
 from recipes.live_view import clock, curve_text, live_view
 from recipes.run_log import LOG, PROGRESS, RunLog, StageProgress, is_held
 from recipes.schema import as_yaml, check_recipe
+from reports.record import Report, RunInfo, Variant
 
 BEGAN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROUNDS = {"iterate": {"rounds": 2, "prune": {"ratio": 0.2}, "train": {"steps": 300}}}
@@ -201,6 +202,26 @@ def test_progress_that_cannot_be_written_is_not_hidden(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError), RunLog(tmp_path).kept(), progress("training", 3) as steps:
         (tmp_path / PROGRESS).mkdir()
         steps(1)
+
+
+def test_a_run_leaves_its_cards_and_says_that_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "two"
+
+    class Done:
+        def __init__(self, *_: Any) -> None:
+            self.environment, self.log = {"cpu": "one"}, RunLog(out)
+
+        def go(self) -> Report:
+            assert live_state(out).status == "running"
+            (out / "variants/teacher").mkdir(parents=True)
+            (out / "variants/teacher/record.json").write_text("{}")
+            info = RunInfo(name="two", description="", data="photos")
+            return Report(run=info, teacher=Variant(name="teacher"), variants=[])
+
+    monkeypatch.setattr(runner, "_Run", Done)
+    runner.run_recipe(RECIPE, CONTENT, "two", out, "lightsharp run two")
+    assert live_state(out).status == "ended"
+    assert (out / "variants/teacher/README.md").read_text().startswith("---\nlicense: ")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from huggingface_hub import ModelCard
 
 from baseline.measurement import METRICS
@@ -173,6 +174,8 @@ def test_limits_name_the_blur_and_the_gates_that_failed(report: Report) -> None:
     assert "what is sharp already, it may make worse" in limits
     assert r"gate min\_gain\_kept failed: 0.8, limit 0.85" in limits
     assert "gate" not in card(report, "pruned-30").split("## Limits")[1]
+    report.run.data = "photos-partly"
+    assert "partly sharp" in card(report, "pruned-50").split("## Limits")[1]
     report.run.data = "realblur-j"
     assert "synthetic" not in card(report, "pruned-50").split("## Limits")[1]
 
@@ -202,3 +205,12 @@ def test_cards_are_written_where_a_run_left_the_variant_and_nowhere_else(report:
     write_cards(read_report(run), run)
     assert before == {path: path.read_bytes() for path in written}
     assert write_cards(report, tmp_path / "elsewhere") == []
+
+
+def test_the_report_command_writes_the_cards_again(report: Report, tmp_path: Path) -> None:
+    folder = tmp_path / "variants/int8"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text("{}")
+    write_report(report, tmp_path)
+    assert CliRunner().invoke(main, ["report", str(tmp_path)]).exit_code == 0
+    assert (folder / "README.md").read_text() == card(report, "int8")
