@@ -93,7 +93,7 @@ def test_many_layers_are_folded(report: Report, tmp_path: Path) -> None:
     report.variants[0].details = [widths(**{f"layer{i}": 48 for i in range(17)})]
     text = re.sub(r"<script.*?</script>", "", html_page(report, tmp_path), flags=re.DOTALL)
     assert "<summary>17 layers</summary>" in text
-    assert text.count('style="--removed: 0.25" title="25% removed"') == 17
+    assert text.count('style="--heat: 25%" title="25% removed"') == 17
 
 
 def test_hostile_names_are_escaped(report: Report, tmp_path: Path) -> None:

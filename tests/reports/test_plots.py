@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from baseline.measurement import METRICS
 from reports.plots import front_of, plots_data
 from reports.record import Report
 from tests.reports.conftest import NO_VNNI
@@ -36,6 +37,8 @@ def test_a_point_has_its_value_with_both_ends(report: Report) -> None:
     assert at["psnr_loss_db"] == [0.2, 0.15, 0.25]
     assert at["gain_kept"] == [0.9, 0.9, 0.9]
     assert at["macs"] == [8e9, 8e9, 8e9]
+    report.variants[4].metrics["psnr_db"] = METRICS["psnr_db"].measured(29.8, "", (29.5, 30.25))
+    assert point(report, "int8")["at"]["psnr_db"] == [29.8, 29.5, 30.25]
 
 
 def test_the_teacher_keeps_everything_and_loses_nothing(report: Report) -> None:
