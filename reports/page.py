@@ -1,9 +1,9 @@
 """The report as one HTML page that needs no network: summary, table, plot, pictures and each variant's details."""
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -14,8 +14,9 @@ from reports.conditions import facts
 from reports.front import front, front_columns, front_gaps
 from reports.latex import latex_table
 from reports.layers import layers_of
+from reports.pictures import PAGE_BYTES, gallery
 from reports.plots import plots_data
-from reports.record import PictureRow, Report
+from reports.record import Report
 from reports.sensitivity import drawn_once
 from reports.table import Cell, Row, Table, best_rows, gates_verdict, latency_columns, standing_out, tabulate
 from reports.template import render
@@ -36,46 +37,48 @@ class Card:
     among: str = ""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One picture of the grid; `source` is a data URI, or empty if the file is not there."""
+def html_page(report: Report, pictures_folder: Path, pictured: Collection[str] = ()) -> str:
+    """The page of a report, with the pictures `pictures_folder/PICTURE/COLUMN.webp` as far as there is room.
 
-    label: str
-    note: str
-    source: str
+    Where only some variants' pictures are kept, those of the variants that `pictured` names are among them.
+    """
+    values = _values(report)
+    bare = render("report.html.j2", **values, gallery=gallery(report, pictures_folder, 0, pictured))
+    if not report.run.sample_pictures:
+        return bare
+    room = PAGE_BYTES - len(bare.encode())
+    return render("report.html.j2", **values, gallery=gallery(report, pictures_folder, room, pictured))
 
 
-def html_page(report: Report, pictures_folder: Path) -> str:
-    """The page of a report; pictures are read from `pictures_folder/PICTURE/COLUMN.webp` and embedded."""
+def _values(report: Report) -> dict[str, Any]:
+    """All that the page shows but for the pictures."""
     table = tabulate(report)
     plots, sensitivities = plots_data(report), drawn_once(report)
     best = {(id(row), column.key) for column in table.columns for row in standing_out(table, column)}
-    return render(
-        "report.html.j2",
-        run=report.run,
-        entries=[report.teacher, *report.variants],
-        table=table,
-        is_best=lambda row, column: (id(row), column.key) in best,
-        tone=_tone,
-        arrow={"lower": "↓", "higher": "↑", "none": ""},
-        cards=_cards(report, table),
-        sentences=summary(report),
-        row_of={row.variant.name: place for place, row in enumerate(table.rows, 1)},
-        front=_front_values(report),
-        front_axes=", ".join(f"{column.title} {column.qualifier}".strip() for column in front_columns(report)),
-        front_gaps=front_gaps(report),
-        gated=_is_gated(report),
-        texts={"Markdown": markdown_table(report), "CSV": csv_text(report), "LaTeX": latex_table(report)},
-        conditions=facts(report),
-        plots=plots,
-        article=article_rows(report),
-        article_rule=RULE,
-        article_words=loss_words(),
-        layers=layers_of(report),
-        sensitivities=sensitivities,
-        plotlyjs=Markup(get_plotlyjs()) if plots or sensitivities else "",
-        grids=[(name, _grid(report, name, pictures_folder)) for name in report.run.sample_pictures],
-    )
+    return {
+        "run": report.run,
+        "entries": [report.teacher, *report.variants],
+        "table": table,
+        "is_best": lambda row, column: (id(row), column.key) in best,
+        "tone": _tone,
+        "arrow": {"lower": "↓", "higher": "↑", "none": ""},
+        "cards": _cards(report, table),
+        "sentences": summary(report),
+        "row_of": {row.variant.name: place for place, row in enumerate(table.rows, 1)},
+        "front": _front_values(report),
+        "front_axes": ", ".join(f"{column.title} {column.qualifier}".strip() for column in front_columns(report)),
+        "front_gaps": front_gaps(report),
+        "gated": _is_gated(report),
+        "texts": {"Markdown": markdown_table(report), "CSV": csv_text(report), "LaTeX": latex_table(report)},
+        "conditions": facts(report),
+        "plots": plots,
+        "article": article_rows(report),
+        "article_rule": RULE,
+        "article_words": loss_words(),
+        "layers": layers_of(report),
+        "sensitivities": sensitivities,
+        "plotlyjs": Markup(get_plotlyjs()) if plots or sensitivities else "",
+    }
 
 
 def summary(report: Report) -> list[str]:
@@ -141,26 +144,3 @@ def _tone(cell: Cell, direction: Direction) -> str:
     if direction == "none" or not cell.change or cell.change[0] not in "+-":
         return ""
     return "good" if (cell.change[0] == "-") == (direction == "lower") else "bad"
-
-
-def _grid(report: Report, name: str, folder: Path) -> list[Picture]:
-    """One test picture: blurred, as each network restored it, and sharp."""
-    restored = [
-        _picture(variant.name, "teacher" if variant is report.teacher else variant.name, variant.pictures, name, folder)
-        for variant in (report.teacher, *report.variants)
-    ]
-    return [
-        _picture("blurred", "blurred", report.run.blurred_pictures, name, folder),
-        *restored,
-        _picture("sharp", "sharp", [], name, folder),
-    ]
-
-
-def _picture(label: str, column: str, scores: Sequence[PictureRow], name: str, folder: Path) -> Picture:
-    """One picture with its own scores."""
-    rows = [row for row in scores if row.name == name]
-    note = f"{rows[0].psnr_db:.2f} dB · SSIM {rows[0].ssim:.4f}" if rows else ""
-    note += f" · LPIPS {rows[0].lpips:.4f}" if rows and rows[0].lpips is not None else ""
-    path = folder / name / f"{column}.webp"
-    source = f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.is_file() else ""
-    return Picture(label, note, source)

@@ -1,6 +1,7 @@
 """Writing a report into a run's folder in all its formats, and reading it back."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,14 +13,17 @@ from reports.record import Report
 from reports.text import csv_text, markdown
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write a report in all formats, each file whole or not at all; the pictures are those in `folder/pictures`."""
+def write_report(report: Report, folder: Path, pictured: Collection[str] = ()) -> list[Path]:
+    """Write a report in all formats, each file whole or not at all; the pictures are those in `folder/pictures`.
+
+    Of many variants, the page shows the pictures of the front and of those that `pictured` names.
+    """
     texts = {
         "report.json": report.model_dump_json(indent=1) + "\n",
         "report.md": markdown(report),
         "report.csv": csv_text(report),
         "report.tex": latex_table(report),
-        "report.html": html_page(report, folder / "pictures"),
+        "report.html": html_page(report, folder / "pictures", pictured),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

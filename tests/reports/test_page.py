@@ -1,4 +1,3 @@
-import base64
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ import pytest
 from reports.conditions import picture_licence
 from reports.page import html_page, summary
 from reports.record import Report
+from tests.reports.picture_files import write_picture
 
 SCRIPT = re.compile(r"<script.*?</script>", re.DOTALL)
 
@@ -15,9 +15,7 @@ SCRIPT = re.compile(r"<script.*?</script>", re.DOTALL)
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     for column in ("blurred", "sharp", "teacher", "pruned-30"):
-        path = tmp_path / "eiffelTower" / f"{column}.webp"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(f"picture {column}".encode())
+        write_picture(tmp_path, "eiffelTower", column)
     return tmp_path
 
 
@@ -30,12 +28,6 @@ def row(text: str, name: str) -> str:
     """The table's row of a variant."""
     rows: list[str] = re.findall(r"<tr class.*?</tr>", text, re.DOTALL)
     return next(row for row in rows if re.search(rf'scope="row">{name}<', row))
-
-
-def figure(text: str, label: str) -> str:
-    """The first picture with that caption."""
-    figures: list[str] = re.findall(r"<figure>.*?</figure>", text, re.DOTALL)
-    return next(figure for figure in figures if f"<figcaption>{label}<" in figure)
 
 
 def test_hostile_text_is_escaped(report: Report, pictures: Path) -> None:
@@ -84,24 +76,6 @@ def test_the_best_of_a_column_is_marked(report: Report, pictures: Path) -> None:
     assert '<td data-value="110.0" class="best">110.0' in row(text, "int8")
     assert "best" not in row(text, "pruned-50-int8")
     assert text.count('class="best"') == 3 + 4 + 4 + 1  # pruned-30, pruned-30-int8, fp16, int8
-
-
-def test_pictures_are_embedded_with_their_own_numbers(report: Report, pictures: Path) -> None:
-    text = page(report, pictures)
-    data = base64.b64encode(b"picture pruned-30").decode()
-    assert f"data:image/webp;base64,{data}" in figure(text, "pruned-30")
-    assert "30.40 dB · SSIM 0.9050" in figure(text, "pruned-30")
-    assert base64.b64encode(b"picture teacher").decode() in figure(text, "photos")
-
-
-def test_a_picture_that_has_an_lpips_says_so(report: Report, pictures: Path) -> None:
-    report.variants[0].pictures[0].lpips = 0.25
-    assert "30.40 dB · SSIM 0.9050 · LPIPS 0.2500" in figure(page(report, pictures), "pruned-30")
-
-
-def test_a_picture_without_a_file_leaves_a_note(report: Report, pictures: Path) -> None:
-    assert "no picture" in figure(page(report, pictures), "int8")
-    assert page(report, pictures).count("<img") == 4
 
 
 def test_the_summary_says_what_there_was_to_gain_and_who_holds(report: Report) -> None:

@@ -1,3 +1,4 @@
+import base64
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from baseline.errors import UserError
 from reports.record import Report
 from reports.write import read_report, write_report
+from tests.reports.picture_files import write_picture
 
 
 def test_a_written_report_reads_back_equal(report: Report, tmp_path: Path) -> None:
@@ -23,10 +25,9 @@ def test_writing_twice_gives_the_same_bytes(report: Report, tmp_path: Path) -> N
 
 
 def test_pictures_come_from_the_folder(report: Report, tmp_path: Path) -> None:
-    (tmp_path / "pictures" / "giraffe").mkdir(parents=True)
-    (tmp_path / "pictures" / "giraffe" / "int8.webp").write_bytes(b"abc")
+    path = write_picture(tmp_path / "pictures", "giraffe", "int8")
     write_report(report, tmp_path)
-    assert "data:image/webp;base64,YWJj" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert base64.b64encode(path.read_bytes()).decode() in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_failure_leaves_the_old_report_whole(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
