@@ -3,21 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from baseline.align import align
 from baseline.data.loader import to_tensor
 from baseline.data.pairs import Pair, PairSet
 from baseline.errors import UserError
+from baseline.measurement import Mean, mean_of
 from baseline.metrics import QUALITY, psnr, wrong_range
 from baseline.restorer import Restorer, restore_any_size
 
 NOT_ALIGNED = "scored unaligned: no alignment with the sharp picture was found"
-
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -31,19 +28,6 @@ class PictureScore:
     lpips: float
     edge_sharpness: float
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Mean:
-    """The mean over pictures, with its 95% interval if it has one."""
-
-    mean: float
-    ci95: tuple[float, float] | None
-
-    @property
-    def beyond_zero(self) -> bool | None:
-        """Whether the whole interval lies on one side of zero; None without an interval."""
-        return None if self.ci95 is None else not self.ci95[0] <= 0 <= self.ci95[1]
 
 
 class Unchanged:
@@ -111,30 +95,6 @@ def differences(scores: Sequence[PictureScore], others: Sequence[PictureScore]) 
     groups = [score.group for score in scores]
     pairs = list(zip(scores, others, strict=True))
     return {key: mean_of([getattr(a, key) - getattr(b, key) for a, b in pairs], groups) for key in QUALITY}
-
-
-def mean_of(values: Sequence[float], groups: Sequence[str]) -> Mean:
-    """The mean of one value a picture, its interval bootstrapped by the pictures' groups."""
-    return Mean(float(np.mean(values)), bootstrap_interval(values, groups))
-
-
-def bootstrap_interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float] | None:
-    """The 95% interval of the mean, resampling whole groups: crops of one photograph are not independent.
-
-    None for a single group, which says nothing of the spread.
-    """
-    names = sorted(set(groups))
-    if len(names) < 2:
-        return None
-    sums = np.zeros(len(names))
-    counts = np.zeros(len(names))
-    for value, group in zip(values, groups, strict=True):
-        sums[names.index(group)] += value
-        counts[names.index(group)] += 1
-    drawn: NDArray[np.int64] = np.random.default_rng(0).integers(len(names), size=(_RESAMPLES, len(names)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def gain_kept(variant_db: float, teacher_db: float, blurred_db: float) -> float:

@@ -1,11 +1,17 @@
-"""One measured number with its unit, direction and conditions, or the reason why it is missing. Never imports torch."""
+"""One measured number with its unit, direction and conditions, or the reason for none; means. Never imports torch."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Direction = Literal["lower", "higher", "none"]
 """Which way is better."""
+
+_RESAMPLES = 2000
 
 
 class Measurement(BaseModel):
@@ -13,12 +19,12 @@ class Measurement(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    value: float | None = None
-    unit: str
-    direction: Direction
-    conditions: str = ""
-    ci95: tuple[float, float] | None = None
-    missing: str | None = None
+    value: float | None = Field(default=None, description="the number; null: see `missing`")
+    unit: str = Field(description="the unit of `value`; empty for a count or a share")
+    direction: Direction = Field(description="which way is better")
+    conditions: str = Field(default="", description="how this number was measured")
+    ci95: tuple[float, float] | None = Field(default=None, description="the 95% interval of `value`, low and high end")
+    missing: str | None = Field(default=None, description="why there is no value")
 
     @model_validator(mode="after")
     def _value_or_reason(self) -> "Measurement":
@@ -60,3 +66,40 @@ METRICS: dict[str, Metric] = {
     "gain_kept": Metric(title="Gain kept", unit="", direction="higher", decimals=3),
 }
 """Every metric by its key, in the order of the report's columns."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean over pictures, with its 95% interval if it has one."""
+
+    mean: float
+    ci95: tuple[float, float] | None
+
+    @property
+    def beyond_zero(self) -> bool | None:
+        """Whether the whole interval lies on one side of zero; None without an interval."""
+        return None if self.ci95 is None else not self.ci95[0] <= 0 <= self.ci95[1]
+
+
+def mean_of(values: Sequence[float], groups: Sequence[str]) -> Mean:
+    """The mean of one value a picture, its interval bootstrapped by the pictures' groups."""
+    return Mean(float(np.mean(values)), bootstrap_interval(values, groups))
+
+
+def bootstrap_interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float] | None:
+    """The 95% interval of the mean, resampling whole groups: crops of one photograph are not independent.
+
+    None for a single group, which says nothing of the spread.
+    """
+    names = sorted(set(groups))
+    if len(names) < 2:
+        return None
+    sums = np.zeros(len(names))
+    counts = np.zeros(len(names))
+    for value, group in zip(values, groups, strict=True):
+        sums[names.index(group)] += value
+        counts[names.index(group)] += 1
+    drawn: NDArray[np.int64] = np.random.default_rng(0).integers(len(names), size=(_RESAMPLES, len(names)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)

@@ -16,7 +16,8 @@ from rich.table import Table
 
 from baseline.artifact import load
 from baseline.data.datasets import open_data
-from baseline.evaluate import PictureScore, Unchanged, bootstrap_interval, score
+from baseline.evaluate import PictureScore, Unchanged, score
+from baseline.measurement import bootstrap_interval
 from baseline.presets import PRESETS
 from baseline.restorer import NetworkRestorer, Restorer
 from baseline.settings import DataSettings, TrainSettings

@@ -10,17 +10,15 @@ from baseline.data.pictures import Picture
 from baseline.errors import UserError
 from baseline.evaluate import (
     NOT_ALIGNED,
-    Mean,
     PictureScore,
     Unchanged,
-    bootstrap_interval,
     differences,
     gain_kept,
     mean_psnr,
     means,
     score,
 )
-from baseline.measurement import METRICS, Measurement
+from baseline.measurement import METRICS, Mean, Measurement, bootstrap_interval
 from baseline.restorer import NetworkRestorer
 
 Noise = Callable[..., Picture]
