@@ -130,9 +130,7 @@ def _left_out(report: Report, kept: Collection[str], crowded: list[str], dropped
     names, count = report.run.sample_pictures, len(kept) + 3
     found = [
         LeftOut(f"{beyond} for: {len(kept)} of {len(report.variants)} variants.", others),
-        LeftOut(
-            f"{size} columns of the only test picture shown are left out: {len(crowded)} of {count}.", crowded
-        ),
+        LeftOut(f"{size} columns of the only test picture shown are left out: {len(crowded)} of {count}.", crowded),
         LeftOut(f"{size} the last test pictures are left out: {len(dropped)} of {len(names)}.", dropped),
     ]
     return [one for one in found if one.names]

@@ -210,7 +210,7 @@
     if (!both) return;
     const { drawn, mean, most } = differ(...both, factor);
     Object.assign(canvas, { width: left.width, height: left.height });
-    canvas.getContext("2d").putImageData(drawn, 0, 0);
+    canvas.getContext("2d", { willReadFrequently: true }).putImageData(drawn, 0, 0);
     canvas.setAttribute("aria-label", `difference between ${left.label} and ${right.label}`);
     const white = Math.ceil(255 / factor);
     byId("viewer-white").textContent = `${white} grey levels${factor > 1 ? " or more" : ""}`;
@@ -256,6 +256,8 @@
   stage.addEventListener("wheel", onWheel, { passive: false });
   stage.addEventListener("pointerdown", onPress);
   stage.addEventListener("pointermove", onDrag);
-  new ResizeObserver(() => (view.fitted ? fit() : draw())).observe(stage);
+  new ResizeObserver(() => {
+    if (stage.clientWidth) view.fitted ? fit() : draw(); // in print it has no size
+  }).observe(stage);
   document.addEventListener("lightsharp:select", (event) => showSelected(event.detail.name));
 })();
