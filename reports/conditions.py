@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reports.record import Report
-from reports.table import why_missing
+from reports.record import RUN_MARK, Report
+from reports.table import timed_at, why_missing
 
 _MACHINE = {
     "cpu": "processor",
@@ -28,9 +28,7 @@ class Fact:
 
 def facts(report: Report) -> list[Fact]:
     """Machine, versions, threads, seeds, data, counters and licences; what the records do not say is said so."""
-    environment = report.run.environment
-    machine = [f"{title}: {environment[key]}" for key, title in _MACHINE.items() if key in environment]
-    versions = [f"{key} {value}" for key, value in environment.items() if key not in _MACHINE]
+    machine, versions = _environment(report.run.environment)
     found = {
         "Data": _data(report),
         "Measured how": [line for line in report.run.conditions if not line.startswith("Data: ")],
@@ -38,10 +36,23 @@ def facts(report: Report) -> list[Fact]:
         "Timed with": _timings(report),
         "Seeds": _seeds(report),
         "Machine": machine,
-        "Versions": [", ".join(versions)] if versions else [],
+        "Versions": versions,
         "Licence of the pictures": [picture_licence(report.run.data)],
     }
     return [Fact(title, lines or ["the record does not say"]) for title, lines in found.items()]
+
+
+def _environment(environment: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Lines for the machine and for the versions; of a report of several runs, for those of each."""
+    machine, versions = [], []
+    runs = dict.fromkeys(key.rpartition(RUN_MARK)[0] for key in environment)
+    for run in runs:
+        prefix = run + RUN_MARK if run else ""
+        own = {key.removeprefix(prefix): v for key, v in environment.items() if key.rpartition(RUN_MARK)[0] == run}
+        machine += [f"{prefix}{title}: {own[key]}" for key, title in _MACHINE.items() if key in own]
+        named = ", ".join(f"{key} {value}" for key, value in own.items() if key not in _MACHINE)
+        versions += [prefix + named] if named else []
+    return machine, versions
 
 
 def picture_licence(data: str) -> str:
@@ -79,11 +90,12 @@ def _counters(report: Report) -> list[str]:
 def _timings(report: Report) -> list[str]:
     """Each way of timing that was used."""
     rows = [row for variant in (report.teacher, *report.variants) for row in variant.latency]
-    ways = (
-        f"{row.runtime} on {row.device}: {row.threads} threads, batch {row.batch}, {row.size[0]}x{row.size[1]} pixels"
-        for row in rows
-        if row.median_ms is not None
-    )
+    ways = []
+    for row in rows:
+        if row.median_ms is not None:
+            runtime, *place = timed_at(row)
+            how = f"{row.threads} threads, batch {row.batch}, {row.size[0]}x{row.size[1]} pixels"
+            ways.append(f"{runtime} on {', '.join(place)}: {how}")
     return list(dict.fromkeys(ways)) or [f"nothing was timed: {why_missing(report.teacher, 'latency')}"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from baseline.measurement import METRICS
 from reports.record import LatencyRow, Report, Variant
-from reports.table import DASH, Column, all_columns, holds, latency_columns, latency_text, why_missing
+from reports.table import DASH, Column, all_columns, holds, latency_columns, latency_text, timed_at, why_missing
 
 _QUALITY = ("gain_kept", "psnr_loss_db", "psnr_db")
 _COST = ("macs", "file_mb", "params")
@@ -138,7 +138,7 @@ def _latencies(report: Report) -> dict[str, Any]:
 
 
 def _place(row: LatencyRow) -> str:
-    return f"{row.runtime}, {row.device}"
+    return ", ".join(timed_at(row))
 
 
 def _bar(variant: Variant, row: LatencyRow) -> dict[str, Any]:

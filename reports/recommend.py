@@ -6,7 +6,7 @@ from math import inf
 
 from baseline.measurement import METRICS
 from reports.record import LatencyRow, Report, Variant
-from reports.table import why_missing
+from reports.table import timed_at, why_missing
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Candidate:
     @property
     def place(self) -> str:
         """The runtime and device, as it follows a name; nothing where there is none."""
-        return "" if self.row is None else f" on {self.row.runtime}, {self.row.device}"
+        return "" if self.row is None else f" on {', '.join(timed_at(self.row))}"
 
     @property
     def name(self) -> str:

@@ -139,6 +139,8 @@ def _where(best: Candidate, report: Report) -> str:
 
 
 def _machine(best: Candidate, report: Report) -> str:
+    if best.row is not None and best.row.machine is not None:
+        return f"Timed on {best.row.machine}; milliseconds hold for that machine."
     key = "gpu" if best.row is not None and best.row.device == "cuda" else "cpu"
     machine = report.run.environment.get(key, "a machine that the record does not name")
     return f"Timed on {machine}; milliseconds hold for that machine."

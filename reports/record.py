@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from baseline.measurement import METRICS, Measurement
 
+RUN_MARK = ": "
+"""What stands between a run's name and a key of its environment, in a report of several runs."""
+
 
 class _Entry(BaseModel):
     # JSON has no NaN or infinity: one must fail where it is recorded, not where the report is read.

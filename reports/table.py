@@ -125,20 +125,25 @@ def all_columns(report: Report) -> list[Column]:
 
 
 def latency_columns(report: Report) -> list[Column]:
-    """A column for each runtime and device that was timed or says why not; more if timed under several conditions."""
+    """A column for each runtime, device and machine that was timed or says why not; more for several conditions."""
     rows = [row for variant in (report.teacher, *report.variants) for row in variant.latency]
     rows = [row for row in rows if row.median_ms is not None or row.missing]
     columns = []
-    for runtime, device in dict.fromkeys((row.runtime, row.device) for row in rows):
-        timed = [row for row in rows if (row.runtime, row.device) == (runtime, device) and row.median_ms is not None]
+    for place in dict.fromkeys(timed_at(row) for row in rows):
+        timed = [row for row in rows if timed_at(row) == place and row.median_ms is not None]
         in_memory = bool(timed) and not any(row.file for row in timed)
-        names = f"{runtime}, {device}" + (", no file" if in_memory else "")
+        names = ", ".join(place) + (", no file" if in_memory else "")
         conditions = list(dict.fromkeys(_conditions(row) for row in timed))
         if len(conditions) < 2:
-            columns.append(_latency_column(runtime, device, "", names))
+            columns.append(_latency_column(place, "", names))
         else:
-            columns += [_latency_column(runtime, device, text, f"{names}, {text}") for text in conditions]
+            columns += [_latency_column(place, text, f"{names}, {text}") for text in conditions]
     return columns
+
+
+def timed_at(row: LatencyRow) -> tuple[str, ...]:
+    """The runtime and device and, in a report of several runs, the machine: times of two places are not compared."""
+    return (row.runtime, row.device) if row.machine is None else (row.runtime, row.device, row.machine)
 
 
 def gate_notes(report: Report) -> list[str]:
@@ -239,11 +244,11 @@ def _metric_column(
     return Column(key, title or meaning.title, meaning.unit, meaning.direction, cell, (key,))
 
 
-def _latency_column(runtime: str, device: str, conditions: str, names: str) -> Column:
-    """The column of one runtime on one device; empty conditions stand for any."""
+def _latency_column(place: tuple[str, ...], conditions: str, names: str) -> Column:
+    """The column of one place that `timed_at` tells apart; empty conditions stand for any."""
 
     def found(variant: Variant) -> LatencyRow | None:
-        rows = [row for row in variant.latency if (row.runtime, row.device) == (runtime, device)]
+        rows = [row for row in variant.latency if timed_at(row) == place]
         rows = [row for row in rows if row.median_ms is None or conditions in ("", _conditions(row))]
         return next((row for row in rows if row.median_ms is not None), rows[0] if rows else None)
 
