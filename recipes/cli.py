@@ -15,8 +15,9 @@ from recipes.commands.pairs import make_pairs
 from recipes.commands.pruning import prune, sensitivity, verify_prune
 from recipes.commands.recipes import cp, ls, schema, show, validate
 from recipes.commands.recommending import recommend
+from recipes.commands.reporting import report
 from recipes.commands.restoring import restore
-from recipes.commands.runs import apply, check, report, run
+from recipes.commands.runs import apply, check, run
 from recipes.commands.training import train
 from recipes.commands.watching import watch
 from recipes.commands.weights import import_weights

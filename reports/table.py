@@ -255,7 +255,7 @@ def _latency_column(place: tuple[str, ...], conditions: str, names: str) -> Colu
     def cell(variant: Variant, report: Report) -> Cell:
         row, teacher = found(variant), found(report.teacher)
         if row is None or row.median_ms is None:
-            return Cell(DASH, missing=(row.missing if row else None) or why_missing(variant, "latency"))
+            return Cell(DASH, missing=(row.missing if row else None) or _why_untimed(variant, place))
         against = teacher.median_ms if teacher else None
         return Cell(
             text=latency_text(row.median_ms),
@@ -265,6 +265,12 @@ def _latency_column(place: tuple[str, ...], conditions: str, names: str) -> Colu
 
     headers = tuple(f"latency_{part}_ms ({names})" for part in ("median", "p10", "p90"))
     return Column(f"latency ({names})", "Latency", "ms", "lower", cell, headers, f"({names})")
+
+
+def _why_untimed(variant: Variant, place: tuple[str, ...]) -> str:
+    """Why a variant has no row for a place; in a report of several runs, not all of them have all variants."""
+    elsewhere = bool(variant.latency) and all(timed_at(row)[2:] != place[2:] for row in variant.latency)
+    return f"not timed on {place[-1]}" if elsewhere else why_missing(variant, "latency")
 
 
 def _conditions(row: LatencyRow) -> str:

@@ -1,4 +1,4 @@
-"""run, apply, report, check: recipes, and what came of them."""
+"""run, apply, check: recipes, and whether they gave what they promise."""
 
 import shlex
 import sys
@@ -10,14 +10,12 @@ from rich.console import Console
 from rich.text import Text
 
 from baseline.errors import UserError
+from recipes.commands.reporting import show_report
 from recipes.expectations import unmet
 from recipes.options import data_options, override_option
 from recipes.parse import parse_yaml
 from recipes.schema import Recipe, check_recipe, read_recipe
-from reports.card import write_cards
-from reports.record import Report
-from reports.terminal import terminal_table
-from reports.write import read_report, write_report
+from reports.write import read_report
 
 RUNS = Path("runs")
 
@@ -56,16 +54,6 @@ def apply(network: str, stages: tuple[str, ...], data: str, root: Path | None, o
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def report(folder: Path) -> None:
-    """Print a run's table and write its report.{html,md,csv,json} again."""
-    read = read_report(folder)
-    write_report(read, folder)
-    write_cards(read, folder)
-    _show(read, folder)
-
-
-@click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
 def check(folder: Path) -> None:
     """Check a run against what its recipe expects; exit code 1 if a number lies outside."""
     recipe, _ = read_recipe(str(_recipe_of(folder)))
@@ -92,7 +80,7 @@ def _run_and_show(recipe: Recipe, content: dict[str, Any], name: str, out: Path)
 
     command = shlex.join(["lightsharp", *sys.argv[1:]])
     finished = run_recipe(recipe, content, name, out, command)
-    _show(finished, out)
+    show_report(finished, out)
     if any(v.status == "failed" or any(g.passed is not True for g in v.gates) for v in finished.variants):
         sys.exit(1)
 
@@ -109,8 +97,3 @@ def _show_plans(recipe: Recipe, out: Path) -> None:
             impossible = impossible or step.impossible
     if impossible:
         sys.exit(1)
-
-
-def _show(shown: Report, folder: Path) -> None:
-    Console().print(terminal_table(shown))
-    click.echo(f"report: {folder / 'report.html'}")

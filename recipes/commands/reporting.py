@@ -1,0 +1,87 @@
+"""report, diff: what came of one run or several. Neither imports torch."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from baseline.errors import UserError
+from baseline.output import output_folder
+from reports.card import write_cards
+from reports.merge import copy_pictures, is_merged, merge
+from reports.record import Report
+from reports.terminal import terminal_table
+from reports.write import read_report, write_report
+
+
+@click.command()
+@click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write it: not into the run; needed for several.")
+def report(folders: tuple[Path, ...], out: Path | None) -> None:
+    """Print a run's table and write its report.{html,md,csv,tex,json} again.
+
+    Several runs, of several machines too, become one report: each variant once, with a column of latencies for each
+    run. They must share the teacher, the test pairs and the way of scoring.
+    """
+    if len(folders) > 1 and out is None:
+        raise UserError(
+            f"a report of several runs must have a folder of its own; there is no --out. Type: lightsharp report "
+            f"{' '.join(map(str, folders))} --out runs/merged"
+        )
+    runs = list(zip(_run_names(folders), map(read_run, folders), folders, strict=True))
+    merged = merge([(name, read) for name, read, _ in runs])
+    target = output_folder(folders[0]) if out is None else _report_folder(out, merged.run.name)
+    if out is not None:
+        copy_pictures(runs, out)
+    write_report(merged, target)
+    if out is None:
+        write_cards(merged, target)
+    show_report(merged, target)
+
+
+def read_run(folder: Path) -> Report:
+    """The report of a run's folder; a UserError that names the nearest folder where there is none."""
+    if not folder.is_dir():
+        runs = [str(path.parent) for path in folder.parent.glob("*/report.json")]
+        nearest = get_close_matches(str(folder), runs, n=1)
+        guess = f"Did you mean {nearest[0]}?" if nearest else f"Type: lightsharp run {folder.name}"
+        raise UserError(f"{folder} must be a run's folder with report.json; there is no such folder. {guess}")
+    return read_report(folder)
+
+
+def show_report(shown: Report, folder: Path) -> None:
+    """Print a report's table, and where its page is."""
+    Console().print(terminal_table(shown))
+    click.echo(f"report: {folder / 'report.html'}")
+
+
+def _run_names(folders: tuple[Path, ...]) -> list[str]:
+    """A name for each run: its folder's, with as many folders above it as it takes to tell them apart."""
+    resolved = [folder.resolve() for folder in folders]
+    twice = next((folder for folder in resolved if resolved.count(folder) > 1), None)
+    if twice is not None:
+        raise UserError(f"the runs of a report must be different; {twice} is named twice. Name it once.")
+    depth = 1
+    while len({folder.parts[-depth:] for folder in resolved}) < len(resolved):
+        depth += 1
+    return ["-".join(part for part in folder.parts[-depth:] if part != os.sep) for folder in resolved]
+
+
+def _report_folder(out: Path, name: str) -> Path:
+    """The folder for the report of that name, made; a UserError if it holds what must not be mixed up with it or lost.
+
+    A report of several runs may be overwritten: it is made again from theirs.
+    """
+    if (out / "recipe.yaml").exists() or (out / "variants").exists():
+        raise UserError(f"{out} must not be a run's folder; it is, and stays as it was. Choose another --out.")
+    if any(output_folder(out).iterdir()):
+        earlier = read_report(out) if (out / "report.json").is_file() else None
+        if earlier is None:
+            raise UserError(f"{out} must be empty or a report's folder; it holds other things. Choose another --out.")
+        if earlier.run.name != name and not is_merged(earlier):
+            raise UserError(
+                f"{out} must not hold another report; it has that of {earlier.run.name}. Choose another --out."
+            )
+    return out
