@@ -15,9 +15,9 @@
   const view = { zoom: 1, x: 0, y: 0, fitted: true }; // CSS pixels a picture's pixel, and the point in the middle
 
   function pictureOf(figure) {
-    const [label, note] = figure.querySelector("figcaption").childNodes;
+    const textOf = (tag) => figure.querySelector(`figcaption ${tag}`)?.textContent ?? "";
     const [width, height] = (figure.dataset.size ?? "0 0").split(" ").map(Number);
-    return { label: label.data, note: note?.textContent ?? "", pixels: figure.dataset.pixels, width, height };
+    return { label: textOf("b"), note: textOf("span"), pixels: figure.dataset.pixels, width, height };
   }
 
   const shots = [...section.querySelectorAll(".shot")]
@@ -162,7 +162,7 @@
     const [x, y, width, height] = button.dataset.crop.split(" ").map(Number);
     Object.assign(view, { x: x + width / 2, y: y + height / 2 });
     zoomTo(Math.min(stage.clientWidth / width, stage.clientHeight / height));
-    stage.scrollIntoView({ block: "nearest" });
+    stage.scrollIntoView({ block: "center" });
     stage.focus({ preventScroll: true });
   }
 

@@ -35,8 +35,8 @@ def data_uri(path: Path) -> str:
 
 def figure(text: str, label: str) -> str:
     """The first whole picture with that caption."""
-    figures: list[str] = re.findall(r"<figure[ >].*?</figure>", text.partition('<div class="pictures">')[2], re.DOTALL)
-    return next(figure for figure in figures if f"<figcaption>{label}<" in figure)
+    figures: list[str] = re.findall(r"<figure[ >].*?</figure>", text.partition('<div class="pictures"')[2], re.DOTALL)
+    return next(figure for figure in figures if f"<figcaption><b>{label}<" in figure)
 
 
 def many(report: Report, count: int) -> Report:
