@@ -15,7 +15,7 @@ from recipes.commands.pairs import make_pairs
 from recipes.commands.pruning import prune, sensitivity, verify_prune
 from recipes.commands.recipes import cp, ls, schema, show, validate
 from recipes.commands.recommending import recommend
-from recipes.commands.reporting import report
+from recipes.commands.reporting import diff, report
 from recipes.commands.restoring import restore
 from recipes.commands.runs import apply, check, run
 from recipes.commands.training import train
@@ -62,6 +62,7 @@ for command in (
     run,
     watch,
     report,
+    diff,
     check,
     recommend,
     apply,

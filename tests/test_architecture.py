@@ -12,7 +12,14 @@ ALLOWED = {
     "recipes": ("recipes", "compress", "reports", "baseline"),
 }
 LIGHT = ("--help", "ls recipes", "ls criteria", "ls networks", "ls runtimes", "show demo", "cp demo my.yaml")
-LIGHT += ("validate demo", "schema", "schema report", "report run", "recommend run --max-latency-ms 5")
+LIGHT += (
+    "validate demo",
+    "schema",
+    "schema report",
+    "report run",
+    "diff run other",
+    "recommend run --max-latency-ms 5",
+)
 NO_TORCH = """
 import sys
 from recipes.cli import main
@@ -67,7 +74,8 @@ def test_light_commands_do_not_import_torch(command: str, tmp_path: Path, run_py
     run = RunInfo(name="run", description="", data="photos")
     row = LatencyRow(runtime="aoti", device="cpu", dtype="fp32", threads=1, batch=1, size=(64, 64), median_ms=4.0)
     teacher = Variant(name="teacher", latency=[row])
-    write_report(Report(run=run, teacher=teacher, variants=[]), tmp_path / "run")
+    for name in ("run", "other"):
+        write_report(Report(run=run, teacher=teacher, variants=[]), tmp_path / name)
     done = run_python("-c", NO_TORCH, *command.split())
     assert done.returncode == 0, done.stderr
     assert done.stdout

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import click
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -90,12 +91,14 @@ def validate(recipe: str, assignments: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("what", default="recipe", type=click.Choice(["recipe", "report"]))
+@click.argument("what", default="recipe", type=click.Choice(["recipe", "report", "diff"]))
 def schema(what: str) -> None:
-    """Print the JSON Schema of a recipe (for editors) or of report.json."""
+    """Print the JSON Schema of a recipe (for editors), of report.json, or of what `diff --json` prints."""
     if what == "recipe":
         click.echo(json.dumps(recipe_json_schema(), indent=1))
-    else:
-        from reports.record import Report
+        return
+    from reports.diff import Difference
+    from reports.record import Report
 
-        click.echo(json.dumps(Report.model_json_schema(), indent=1))
+    models: dict[str, type[BaseModel]] = {"report": Report, "diff": Difference}
+    click.echo(json.dumps(models[what].model_json_schema(), indent=1))

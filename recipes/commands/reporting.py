@@ -1,6 +1,7 @@
 """report, diff: what came of one run or several. Neither imports torch."""
 
 import os
+import sys
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from rich.console import Console
 
 from baseline.errors import UserError
 from baseline.output import output_folder
+from recipes.options import json_option
 from reports.card import write_cards
+from reports.diff import difference
+from reports.diff_view import diff_view
 from reports.merge import copy_pictures, is_merged, merge
 from reports.record import Report
 from reports.terminal import terminal_table
@@ -41,6 +45,28 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
     show_report(merged, target)
 
 
+@click.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@json_option
+@click.option("--fail-on-change", is_flag=True, help="Exit code 1 if a number is worse by more than noise.")
+def diff(old: Path, new: Path, form: str, as_json: bool, fail_on_change: bool) -> None:
+    """Show what changed from run OLD to run NEW, and whether it exceeds noise.
+
+    Quality is paired by picture: it differs if the 95% interval of the difference leaves out 0. Latencies differ if
+    their ranges from p10 to p90 do not meet, on the same machine only. Counts are exact.
+    """
+    names = _run_names((old, new))
+    found = difference((names[0], read_run(old)), (names[1], read_run(new)))
+    if as_json or form == "json":
+        click.echo(found.model_dump_json(indent=1))
+    else:
+        Console().print(diff_view(found))
+    if fail_on_change and found.with_verdict("worse"):
+        sys.exit(1)
+
+
 def read_run(folder: Path) -> Report:
     """The report of a run's folder; a UserError that names the nearest folder where there is none."""
     if not folder.is_dir():
@@ -62,7 +88,7 @@ def _run_names(folders: tuple[Path, ...]) -> list[str]:
     resolved = [folder.resolve() for folder in folders]
     twice = next((folder for folder in resolved if resolved.count(folder) > 1), None)
     if twice is not None:
-        raise UserError(f"the runs of a report must be different; {twice} is named twice. Name it once.")
+        raise UserError(f"the runs must be different; {twice} is named twice. Name it once.")
     depth = 1
     while len({folder.parts[-depth:] for folder in resolved}) < len(resolved):
         depth += 1
