@@ -11,13 +11,17 @@ from rich.console import Console
 from baseline.errors import UserError
 from baseline.output import output_folder
 from recipes.options import json_option
+from recipes.recovery import recovered_run
 from reports.card import write_cards
 from reports.diff import difference
 from reports.diff_view import diff_view
 from reports.merge import copy_pictures, is_merged, merge
 from reports.record import Report
+from reports.recover import gaps, is_recovered
 from reports.terminal import terminal_table
 from reports.write import read_report, write_report
+
+_MOST_GAPS = 8
 
 
 @click.command()
@@ -35,6 +39,8 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
             f"{' '.join(map(str, folders))} --out runs/merged"
         )
     runs = list(zip(_run_names(folders), map(read_run, folders), folders, strict=True))
+    for name, read, folder in runs:
+        _tell_gaps(name, read, folder)
     merged = merge([(name, read) for name, read, _ in runs])
     target = output_folder(folders[0]) if out is None else _report_folder(out, merged.run.name)
     if out is not None:
@@ -68,13 +74,32 @@ def diff(old: Path, new: Path, form: str, as_json: bool, fail_on_change: bool) -
 
 
 def read_run(folder: Path) -> Report:
-    """The report of a run's folder; a UserError that names the nearest folder where there is none."""
+    """The report of a run's folder, or of what a run that was killed left there.
+
+    A UserError that names the nearest folder where there is none.
+    """
     if not folder.is_dir():
         runs = [str(path.parent) for path in folder.parent.glob("*/report.json")]
         nearest = get_close_matches(str(folder), runs, n=1)
         guess = f"Did you mean {nearest[0]}?" if nearest else f"Type: lightsharp run {folder.name}"
         raise UserError(f"{folder} must be a run's folder with report.json; there is no such folder. {guess}")
-    return read_report(folder)
+    left = (folder / "recipe.yaml").is_file() or any(folder.glob("variants/*/record.json"))
+    if left and not (folder / "report.json").is_file():
+        return recovered_run(folder)
+    read = read_report(folder)
+    return recovered_run(folder) if is_recovered(read) else read
+
+
+def _tell_gaps(name: str, read: Report, folder: Path) -> None:
+    """Say what is not in a run's folder, and so not in the report."""
+    if is_recovered(read):
+        without = [variant.name for variant in read.variants if variant.status == "failed"]
+        told = f"; failed or without a record: {', '.join(without)}" if without else ""
+        click.echo(f"{name} has no report.json of its own: this one is made of its variants' records{told}", err=True)
+    missing = [] if is_merged(read) else gaps(read, folder)
+    if missing:
+        rest = f" and {len(missing) - _MOST_GAPS} more" if len(missing) > _MOST_GAPS else ""
+        click.echo(f"not in {folder}: {', '.join(missing[:_MOST_GAPS])}{rest}", err=True)
 
 
 def show_report(shown: Report, folder: Path) -> None:

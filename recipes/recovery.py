@@ -1,0 +1,53 @@
+"""What a run that did not end was asked for, and how far it came: from its recipe, its environment and its log."""
+
+import json
+from pathlib import Path
+
+from baseline.errors import UserError
+from recipes.live import RunState, live_state
+from recipes.schema import read_recipe
+from reports.record import Report
+from reports.recover import Asked, recovered
+
+
+def recovered_run(folder: Path) -> Report:
+    """The report of a run from what it left; a UserError if that is too little."""
+    return recovered(folder, _asked(folder), _environment(folder))
+
+
+def _asked(folder: Path) -> Asked:
+    """What the recipe asks for; if that cannot be read, nothing but the reason."""
+    try:
+        recipe, _ = read_recipe(str(folder / "recipe.yaml"))
+        fates = _fates(live_state(folder))
+    except (UserError, OSError) as error:
+        return Asked(unread=str(error))
+    return Asked(
+        description=recipe.description,
+        data=recipe.data.name,
+        teacher=recipe.teacher.network,
+        chains={name: [step.label() for step in chain] for name, chain in recipe.variants.items()},
+        fates=fates,
+    )
+
+
+def _fates(state: RunState) -> dict[str, str]:
+    """How far each variant came, as the log says."""
+    ends = "the run is still going on" if state.status == "running" else "the run ended"
+    fates = {}
+    for variant in state.variants:
+        open_parts = [part for part in variant.parts() if part.status in ("running", "stopped", "waiting")]
+        if variant.errors:
+            fates[variant.name] = variant.errors[-1]
+        elif open_parts:
+            fates[variant.name] = f"there is no record of it: {ends}, and '{open_parts[0].label}' was not finished"
+    return fates
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """What the run wrote of its machine; nothing if that cannot be read."""
+    try:
+        found = json.loads((folder / "environment.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
