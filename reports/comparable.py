@@ -103,7 +103,7 @@ def _ways(report: Report) -> dict[str, str]:
 def _line(report: Report, title: str) -> str:
     """The condition of a title, or nothing."""
     mark = f"{title}: "
-    return next((line.removeprefix(mark) for line in report.run.conditions if line.startswith(mark)), "")
+    return next((line.removeprefix(mark).rstrip(".") for line in report.run.conditions if line.startswith(mark)), "")
 
 
 def _how_counted(measured: Measurement | None) -> str:
