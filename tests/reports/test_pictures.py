@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from reports.crops import differing_crops
 from reports.front import front
@@ -89,7 +90,7 @@ def test_a_damaged_picture_leaves_a_note(report: Report, folder: Path, kept: int
 
 
 def test_a_picture_in_another_format_is_not_embedded(report: Report, folder: Path) -> None:
-    (folder / "eiffelTower" / "int8.webp").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    Image.fromarray(drawn(9)).save(folder / "eiffelTower" / "int8.webp", "PNG")
     assert "the file is damaged" in figure(html_page(report, folder), "int8")
 
 
