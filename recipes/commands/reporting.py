@@ -21,6 +21,8 @@ from reports.recover import gaps, is_recovered
 from reports.terminal import terminal_table
 from reports.write import read_report, write_report
 
+RUNS = Path("runs")
+
 _MOST_GAPS = 8
 
 
@@ -79,15 +81,21 @@ def read_run(folder: Path) -> Report:
     A UserError that names the nearest folder where there is none.
     """
     if not folder.is_dir():
-        runs = [str(path.parent) for path in folder.parent.glob("*/report.json")]
-        nearest = get_close_matches(str(folder), runs, n=1)
-        guess = f"Did you mean {nearest[0]}?" if nearest else f"Type: lightsharp run {folder.name}"
+        meant = folder.parent if folder.is_file() else _nearest_run(folder)
+        guess = f"Type: lightsharp run {folder.name}" if meant is None else f"Did you mean {meant}?"
         raise UserError(f"{folder} must be a run's folder with report.json; there is no such folder. {guess}")
     left = (folder / "recipe.yaml").is_file() or any(folder.glob("variants/*/record.json"))
     if left and not (folder / "report.json").is_file():
         return recovered_run(folder)
     read = read_report(folder)
     return recovered_run(folder) if is_recovered(read) else read
+
+
+def _nearest_run(folder: Path) -> Path | None:
+    """The run with the nearest name: beside where the folder would be, or where runs go by themselves."""
+    runs = {path.parent.name: path.parent for place in (RUNS, folder.parent) for path in place.glob("*/report.json")}
+    nearest = get_close_matches(folder.name, runs, n=1)
+    return runs[nearest[0]] if nearest else None
 
 
 def _tell_gaps(name: str, read: Report, folder: Path) -> None:

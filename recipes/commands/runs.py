@@ -10,14 +10,12 @@ from rich.console import Console
 from rich.text import Text
 
 from baseline.errors import UserError
-from recipes.commands.reporting import show_report
+from recipes.commands.reporting import RUNS, show_report
 from recipes.expectations import unmet
 from recipes.options import data_options, override_option
 from recipes.parse import parse_yaml
 from recipes.schema import Recipe, check_recipe, read_recipe
 from reports.write import read_report
-
-RUNS = Path("runs")
 
 
 @click.command()

@@ -84,9 +84,11 @@ def test_what_a_run_lacks_is_said(cli: Cli, runs: Path) -> None:
             "runs/dmeo must be a run's folder with report.json; there is no such folder. Did you mean",
         ),
         (
-            "report nowhere",
-            "nowhere must be a run's folder with report.json; there is no such folder. Type: lightsharp",
+            "report zzz",
+            "zzz must be a run's folder with report.json; there is no such folder. Type: lightsharp",
         ),
+        ("report edeg", "Did you mean runs/edge?"),
+        ("report runs/demo/report.json", "there is no such folder. Did you mean runs/demo?"),
         ("report runs/demo runs/../runs/demo --out x", "the runs must be different; "),
         ("report runs/demo runs/gpu --out runs", "runs must be empty or a report's folder; it holds other things."),
         ("report runs/demo runs/gpu --out runs/edge", "runs/edge must not hold another report; it has that of edge."),
