@@ -83,7 +83,7 @@ def read_run(folder: Path) -> Report:
     if not folder.is_dir():
         meant = folder.parent if folder.is_file() else _nearest_run(folder)
         guess = f"Type: lightsharp run {folder.name}" if meant is None else f"Did you mean {meant}?"
-        raise UserError(f"{folder} must be a run's folder with report.json; there is no such folder. {guess}")
+        raise UserError(f"{folder} must be a run's folder with report.json; there is none. {guess}")
     left = (folder / "recipe.yaml").is_file() or any(folder.glob("variants/*/record.json"))
     if left and not (folder / "report.json").is_file():
         return recovered_run(folder)

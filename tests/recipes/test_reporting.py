@@ -81,14 +81,14 @@ def test_what_a_run_lacks_is_said(cli: Cli, runs: Path) -> None:
         ("report runs/demo runs/gpu", "Type: lightsharp report runs/demo runs/gpu --out runs/merged"),
         (
             "report runs/dmeo",
-            "runs/dmeo must be a run's folder with report.json; there is no such folder. Did you mean",
+            "runs/dmeo must be a run's folder with report.json; there is none. Did you mean",
         ),
         (
             "report zzz",
-            "zzz must be a run's folder with report.json; there is no such folder. Type: lightsharp",
+            "zzz must be a run's folder with report.json; there is none. Type: lightsharp",
         ),
         ("report edeg", "Did you mean runs/edge?"),
-        ("report runs/demo/report.json", "there is no such folder. Did you mean runs/demo?"),
+        ("report runs/demo/report.json", "there is none. Did you mean runs/demo?"),
         ("report runs/demo runs/../runs/demo --out x", "the runs must be different; "),
         ("report runs/demo runs/gpu --out runs", "runs must be empty or a report's folder; it holds other things."),
         ("report runs/demo runs/gpu --out runs/edge", "runs/edge must not hold another report; it has that of edge."),
