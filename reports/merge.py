@@ -256,7 +256,7 @@ def _run_info(reports: Sequence[Named], rows: Sequence[Gathered]) -> RunInfo:
                 for name, info in infos.items()
                 for key, value in info.environment.items()
             },
-            "command": "\n".join(info.command for info in infos.values() if info.command),
+            "command": "; ".join(info.command for info in infos.values() if info.command),
             "blurred_pictures": next((i.blurred_pictures for i in infos.values() if i.blurred_pictures), []),
             "sample_pictures": _samples([report for _, report in reports]),
             **known,

@@ -170,7 +170,7 @@ def test_conditions_and_environment_of_every_run_are_told(demo: Report) -> None:
     assert merged.run.conditions[0] == demo.run.conditions[0]
     assert [line for line in merged.run.conditions if line.startswith("edge: Quality: mean over 24 test pairs")]
     assert "Rows of edge: teacher, edge, edge-int8, edge-int8-qat." in merged.run.conditions
-    assert merged.run.command == "lightsharp run demo\nlightsharp run edge"
+    assert merged.run.command == "lightsharp run demo; lightsharp run edge"
     told = {fact.title: fact.lines for fact in facts(merged)}
     assert "edge: processor: AMD EPYC" in told["Machine"]
     assert [line.partition(",")[0] for line in told["Versions"]] == ["a: python 3.11.7", "edge: python 3.11.7"]
