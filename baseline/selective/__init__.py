@@ -1,1 +1,0 @@
-"""Restoring where there is blur: what each part of a picture would gain, and no more work than that asks for."""
