@@ -30,7 +30,7 @@ def to_tensor(picture: NDArray[Any]) -> Tensor:
 
 
 def to_picture(image: Tensor, channels: int = 3, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> NDArray[Any]:
-    """3,H,W in 0..1 -> H,W,3, clamped and rounded to the range of `dtype`; a single channel is the mean of the three."""
+    """3,H,W in 0..1 -> H,W,3, clamped and rounded to the range of `dtype`; one channel is the mean of the three."""
     image = image.detach().float().cpu()
     wanted = image if channels == 3 else image.mean(dim=0, keepdim=True)
     levels = wanted.clamp(0, 1).mul(np.iinfo(dtype).max).round()
