@@ -4,6 +4,7 @@ Networks are named as lightsharp restore takes them: a shipped name, an artifact
     python benchmarks/restoring.py large NETWORK...      # 7680x4320 within --memory, against 1280x720
     python benchmarks/restoring.py tiles NETWORK...      # three photographs, whole and in tiles
     python benchmarks/restoring.py kills                 # 200 pictures, killed five times, against an undisturbed run
+    python benchmarks/restoring.py mixes NETWORK...      # gains on pictures blurred in part, all over, not at all
 Each prints a table with its conditions; --out also writes the record. Times need an idle machine.
 """
 
@@ -29,12 +30,19 @@ from baseline import resident
 from baseline.bounded import BoundedRestorer
 from baseline.budget import free_memory, parse_memory
 from baseline.data.blur import shake
+from baseline.data.datasets import open_data
+from baseline.data.loader import to_tensor
+from baseline.data.pairs import Pair
+from baseline.data.partly import stay_sharp
 from baseline.data.photos import FOLDER, load_photo
 from baseline.data.pictures import Picture, list_pictures, write_picture
+from baseline.metrics import psnr
 from baseline.restore import restore_files
+from baseline.settings import DataSettings
 from compress.machine import describe_machine
 from recipes.networks import open_named
 
+MIXES = ("photos-mixed-50-30-20", "photos-mixed-20-30-50", "photos-mixed-80-15-5", "photos-uniform")
 LARGE, SMALL = (4320, 7680), (720, 1280)
 
 networks_argument = click.argument("networks", nargs=-1, required=True)
@@ -131,6 +139,37 @@ def one_large(network: str, work: Path, memory: str, rounds: int) -> None:
         "measuring_s": measuring_s,
     }
     click.echo(json.dumps(row))
+
+
+@main.command()
+@networks_argument
+@out_option
+def mixes(networks: tuple[str, ...], out: Path | None) -> None:
+    """The mean PSNR in dB of the blurred and of the restored pictures on every fixed set, and on sharp photographs."""
+    table = Table("network", "set", "blurred dB", "restored dB", "gain dB", "least", "most")
+    rows = []
+    restorers = {network: BoundedRestorer(open_named(network), free_memory()) for network in networks}
+    for name in (*MIXES, "sharp"):
+        pairs = sharp_pairs() if name == "sharp" else list(open_data(DataSettings(name=name)).test)
+        before = [_psnr(pair.blurred, pair.sharp) for pair in pairs]
+        for network, restorer in restorers.items():
+            after = [_psnr(restorer(pair.blurred), pair.sharp) for pair in pairs]
+            gains = [b - a for a, b in zip(before, after, strict=True)]
+            means = statistics.mean(before), statistics.mean(after), statistics.mean(gains)
+            rows.append({"network": network, "set": name, "blurred_db": before, "restored_db": after})
+            table.add_row(network, name, *(f"{v:.2f}" for v in (*means, min(gains), max(gains))))
+    finish({"rows": rows}, table, out)
+
+
+def sharp_pairs() -> list[Pair]:
+    """The test photographs with a sensor's noise and no blur."""
+    photos = [(path.stem, load_photo(path)) for path in list_pictures(FOLDER / "test")]
+    noisy = [stay_sharp(photo, np.random.default_rng(number), 0.0) for number, (_, photo) in enumerate(photos)]
+    return [Pair(name, name, blurred, photo) for blurred, (name, photo) in zip(noisy, photos, strict=True)]
+
+
+def _psnr(picture: Picture, sharp: Picture) -> float:
+    return float(psnr(to_tensor(picture)[None], to_tensor(sharp)[None]))
 
 
 @main.command()

@@ -5,14 +5,18 @@ from pathlib import Path
 import baseline
 from baseline.errors import UserError, unknown_name
 
-SHIPPED = {"photos": "the shipped teacher: MIMO-UNet of width 16 and 4 blocks, trained on the shipped photographs"}
-_FOLDER = Path(baseline.__path__[0]) / "shipped" / "teacher"
+SHIPPED = {
+    "photos": "the shipped teacher: MIMO-UNet of width 16 and 4 blocks, trained on the shipped photographs",
+    "photos-partly": "the teacher gone on with photographs that are blurred in part or not at all: for real pictures",
+}
+_SHIPPED_FOLDER = Path(baseline.__path__[0]) / "shipped"
+_FOLDERS = {"photos": _SHIPPED_FOLDER / "teacher", "photos-partly": _SHIPPED_FOLDER / "teacher-partly"}
 
 
 def artifact_folder(name: str) -> Path:
     """The folder of a shipped network's name or of an artifact; a UserError with the nearest name if there is none."""
     if name in SHIPPED:
-        return _FOLDER
+        return _FOLDERS[name]
     path = Path(name)
     if path.is_dir():
         return path

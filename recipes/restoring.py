@@ -19,7 +19,7 @@ from recipes.resolve import artifact_folder, is_deployable
 
 def restore(
     picture: NDArray[Any],
-    network: str | Path | Restorer = "photos",
+    network: str | Path | Restorer = "photos-partly",
     *,
     runtime: str = "eager",
     memory: int | None = None,

@@ -17,7 +17,7 @@ _QUALITY = {"psnr_db": "psnr", "ssim": "ssim", "lpips": "lpips"}
 """The metrics that hubs know, and what they call them."""
 
 _TAGS = {"prune": "pruning", "distill": "distillation", "quantize": "quantization"}
-_SHIPPED_TEACHER = "photos"
+_SHIPPED_TEACHERS = ("photos", "photos-partly")
 _OPEN_LICENSE = {"license": "apache-2.0"}
 _OWN_LICENSE = {"license": "other", "license_name": "to-be-set-by-whoever-publishes"}
 
@@ -212,7 +212,7 @@ def _licence(report: Report) -> str:
 def _is_open(report: Report) -> bool:
     """Whether all that the weights come from was shipped: the data, and a teacher that was not trained on it here."""
     teacher = report.run.teacher
-    known = teacher == _SHIPPED_TEACHER or (teacher is None and bool(report.teacher.chain))
+    known = teacher in _SHIPPED_TEACHERS or (teacher is None and bool(report.teacher.chain))
     return _is_shipped(report.run.data) and known
 
 

@@ -12,7 +12,7 @@ from baseline.output import output_folder
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--network", default="photos", show_default=True, help="A shipped name, an artifact or a deployable's file."
+    "--network", default="photos-partly", show_default=True, help="A shipped name, an artifact or a deployable's file."
 )
 @click.option("--runtime", default="eager", show_default=True, help="What runs an artifact: eager or inductor.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the restored files go, names kept.")
