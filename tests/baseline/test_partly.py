@@ -21,13 +21,12 @@ def test_a_sharp_picture_has_noise_and_no_blur(photo: Picture) -> None:
     assert difference.std() == pytest.approx(1, abs=0.15)
 
 
-def test_what_stands_still_is_sharp_and_the_rest_is_not(photo: Picture) -> None:
-    blurred = still_object(photo, np.random.default_rng(3), 6.0)
-    mask = free_form(np.random.default_rng(3), *photo.shape[:2])
-    change = np.abs(blurred.astype(int) - photo).mean(axis=2)
-    inner = np.lib.stride_tricks.sliding_window_view(np.pad(mask, 8, mode="edge"), (17, 17)).min(axis=(2, 3)) == 1
-    assert change[inner].mean() < 1.5 < 2 * change[mask == 0].mean()
-    assert change[mask == 0].mean() > 3 * change[inner].mean()
+def test_what_stands_still_is_sharp_and_the_rest_is_not() -> None:
+    texture = np.random.default_rng(0).integers(60, 200, (192, 256, 3)).astype(np.uint8)
+    change = np.abs(still_object(texture, np.random.default_rng(3), 6.0).astype(int) - texture).mean(axis=2)
+    mask = free_form(np.random.default_rng(3), *texture.shape[:2])
+    assert change[mask == 1].mean() < 2
+    assert change[mask == 0].mean() > 20
 
 
 def test_the_set_trains_and_scores_on_photographs_of_its_own_splits() -> None:
