@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from reports.record import Report
+from reports.write import write_report
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -43,3 +46,11 @@ def opened(file: Path, width: int = 1440, scheme: str = "light") -> Iterator[Pag
         yield page
         browser.close()
     assert wrong == []
+
+
+@contextmanager
+def opened_report(report: Report, folder: Path, width: int = 1440, scheme: str = "light") -> Iterator[Page]:
+    """The page of a report, written to the folder and opened."""
+    write_report(report, folder)
+    with opened(folder / "report.html", width, scheme) as page:
+        yield page

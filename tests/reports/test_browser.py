@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,19 +7,11 @@ from playwright.sync_api import Page
 from reports.latex import latex_table
 from reports.record import Report
 from reports.text import csv_text, markdown_table
-from reports.write import write_report
-from tests.reports.browser import opened
+from tests.reports.browser import opened_report
 
 ORDER = ["blurred input", "photos", "pruned-30", "pruned-50", "ds-distilled", "fp16", "int8", "pruned-30-int8"]
 ORDER += ["pruned-50-int8"]
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
-
-
-@contextmanager
-def opened_report(report: Report, folder: Path, width: int = 1440, scheme: str = "light") -> Iterator[Page]:
-    write_report(report, folder)
-    with opened(folder / "report.html", width, scheme) as page:
-        yield page
 
 
 def names(page: Page) -> list[str]:

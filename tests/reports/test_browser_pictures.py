@@ -1,7 +1,5 @@
 import base64
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ from playwright.sync_api import Page
 
 from reports.record import Report
 from reports.write import write_report
-from tests.reports.browser import opened
+from tests.reports.browser import opened, opened_report
 from tests.reports.picture_files import Patch, drawn, write_picture
 
 # Of the first picture; pruned-30 differs from the teacher by 3 and 30 grey levels, pruned-50 by nothing.
@@ -31,13 +29,6 @@ def folder(tmp_path: Path) -> Path:
         shade = len(column)
         write_picture(tmp_path / "pictures", "giraffe", column, drawn(shade, (0, 0, 8, 9 * shade), size=(128, 128)))
     return tmp_path
-
-
-@contextmanager
-def opened_report(report: Report, folder: Path, width: int = 1440, scheme: str = "light") -> Iterator[Page]:
-    write_report(report, folder)
-    with opened(folder / "report.html", width, scheme) as page:
-        yield page
 
 
 def sides(page: Page) -> list[str]:
