@@ -211,7 +211,7 @@ def test_pruning_that_fails_leaves_no_folder(float_folder: Path, tmp_path: Path)
 def test_names_are_answered_with_what_may_be_named(float_folder: Path) -> None:
     with pytest.raises(UserError) as error:
         network_named("mimo-unet-ds", {})
-    known = "edge, mimo-unet, mimo-unet-attention, mimo-unet-plus, nafnet, photos, unet"
+    known = "edge, mimo-unet, mimo-unet-attention, mimo-unet-plus, nafnet, photos, photos-partly, unet"
     assert str(error.value) == (
         f"no network 'mimo-unet-ds'. Did you mean 'mimo-unet'? Known: {known}. "
         "Or give an artifact's folder or package.module:factory."
