@@ -30,6 +30,9 @@ QUANTITIES: dict[str, Quantity] = {
 Limits = Mapping[str, float]
 """The largest allowed value by the key of its quantity."""
 
+EQUAL_LOSS_DB = 10.0 ** -METRICS["psnr_loss_db"].decimals
+"""The PSNR losses of two candidates are equal if they differ by no more: the last digit that the report shows."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -125,9 +128,9 @@ def at_place(candidates: Iterable[Candidate], runtime: str | None, device: str |
 def choose(candidates: Iterable[Candidate], limits: Limits) -> Choice:
     """The candidate that keeps every limit with the smallest PSNR loss; of equal losses, the fastest.
 
-    Losses that the report shows as equal (0.01 dB) are. The teacher, whose loss is 0, is a candidate like any other.
+    Losses within 0.01 dB of the smallest are equal. The teacher, whose loss is 0, is a candidate like any other.
     """
-    ranked = sorted(candidates, key=lambda candidate: _rank(candidate, limits))
+    ranked = _fastest_of_equals_first(sorted(candidates, key=lambda candidate: _rank(candidate, limits)), limits)
     if ranked and ranked[0].fits(limits):
         return Choice(ranked, ranked[0], [])
     return Choice(ranked, None, _unmet(ranked, limits))
@@ -176,15 +179,39 @@ def _size_mb(variant: Variant, row: LatencyRow, found: Found | None) -> float | 
 
 def _rank(candidate: Candidate, limits: Limits) -> tuple[float, ...]:
     """What keeps every limit comes first, by loss and latency; then what misses least, in shares of the limits."""
-    keeps, over = candidate.keeps(limits), candidate.over(limits)
-    loss = round(candidate.values.get("psnr_loss_db", inf), METRICS["psnr_loss_db"].decimals)
+    return (*_misses(candidate, limits), _loss(candidate), _latency(candidate))
+
+
+def _misses(candidate: Candidate, limits: Limits) -> tuple[float, ...]:
+    """How far a candidate is from being one to take: nothing but zeros for one that keeps every limit."""
     return (
         not candidate.ran,
-        sum(kept is None for kept in keeps.values()),
-        sum(excess / limits[key] for key, excess in over.items()),
-        loss,
-        candidate.values.get("latency_ms", inf),
+        sum(kept is None for kept in candidate.keeps(limits).values()),
+        sum(excess / limits[key] for key, excess in candidate.over(limits).items()),
     )
+
+
+def _fastest_of_equals_first(ranked: list[Candidate], limits: Limits) -> list[Candidate]:
+    """The same candidates, with those that miss the same and whose loss equals the least of them by latency.
+
+    The difference counts, not the rounded losses: 1.373 and 1.377 dB are equal, 1.371 and 1.389 dB are not.
+    """
+    ordered: list[Candidate] = []
+    while ranked:
+        best = ranked[0]
+        most = _loss(best) + EQUAL_LOSS_DB
+        equals = [c for c in ranked if _misses(c, limits) == _misses(best, limits) and _loss(c) <= most]
+        ordered += sorted(equals, key=_latency)
+        ranked = ranked[len(equals) :]
+    return ordered
+
+
+def _loss(candidate: Candidate) -> float:
+    return candidate.values.get("psnr_loss_db", inf)
+
+
+def _latency(candidate: Candidate) -> float:
+    return candidate.values.get("latency_ms", inf)
 
 
 def _unmet(ranked: Sequence[Candidate], limits: Limits) -> list[Unmet]:

@@ -76,12 +76,31 @@ def test_the_smallest_loss_that_keeps_every_limit_is_taken(run: Report, limits: 
     assert choice.unmet == []
 
 
-@pytest.mark.parametrize(("loss_db", "taken"), [(0.0849, "twin"), (0.0851, "int8"), (0.0749, "twin")])
-def test_of_losses_that_the_report_shows_as_equal_the_faster_is_taken(run: Report, loss_db: float, taken: str) -> None:
-    run.variants.append(variant("twin", loss_db, [row("openvino", 9.0 if loss_db > 0.08 else 11.0)], {"openvino": 1.0}))
+@pytest.mark.parametrize(
+    ("loss_db", "median_ms", "taken"),
+    [
+        (0.0851, 9.0, "twin"),  # other hundredths than those of 0.08, but less than one of them apart
+        (0.0899, 9.0, "twin"),
+        (0.0901, 9.0, "int8"),
+        (0.0749, 11.0, "int8"),
+        (0.0699, 11.0, "twin"),
+    ],
+)
+def test_of_losses_a_hundredth_apart_or_less_the_faster_is_taken(
+    run: Report, loss_db: float, median_ms: float, taken: str
+) -> None:
+    run.variants.append(variant("twin", loss_db, [row("openvino", median_ms)], {"openvino": 1.0}))
     best = chosen(run, latency_ms=25).recommended
     assert best is not None
     assert best.record.name == taken
+
+
+def test_equals_of_equals_are_not_equal(run: Report) -> None:
+    """0.30, 0.309 and 0.318 dB: the last is within 0.01 dB of the second, but not of the best."""
+    losses = {0.3: 9.0, 0.309: 8.0, 0.318: 7.0}
+    run.variants = [variant(str(db), db, [row("openvino", ms)], {"openvino": 1.0}) for db, ms in losses.items()]
+    names = [c.record.name for c in chosen(run, latency_ms=25).ranked if not c.is_teacher]
+    assert names == ["0.309", "0.3", "0.318"]
 
 
 def test_only_the_asked_runtime_and_device_count(run: Report) -> None:
