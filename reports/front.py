@@ -1,7 +1,19 @@
 """The front of a report: the variants that no other one beats in quality, speed, size and cost at once."""
 
-from reports.record import Report, Variant
-from reports.table import Column, all_columns, holds, latency_columns
+from collections.abc import Iterator
+
+from reports.record import LatencyRow, Report, Variant
+from reports.table import (
+    DASH,
+    Cell,
+    Column,
+    all_columns,
+    change_text,
+    holds,
+    latency_text,
+    timed_at,
+    timing_conditions,
+)
 
 
 def front(report: Report) -> list[str]:
@@ -16,9 +28,47 @@ def front(report: Report) -> list[str]:
 
 
 def front_columns(report: Report) -> list[Column]:
-    """What counts for the front, as far as the report speaks of it."""
-    counted = {"psnr_db", "file_mb", "macs", *(column.key for column in latency_columns(report)[:1])}
-    return [column for column in all_columns(report) if column.key in counted]
+    """What counts for the front, as far as the report speaks of it; the speed on each device that timed anything."""
+    counted = [column for column in all_columns(report) if column.key in ("psnr_db", "file_mb", "macs")]
+    return [*counted, *fastest_columns(report)]
+
+
+def fastest_columns(report: Report) -> list[Column]:
+    """A column for each device and machine that timed anything: each row's time on the runtime that is fastest for it.
+
+    Times under other threads, batches or sizes are other columns. The cells' `more` is the runtime.
+    """
+    timed = [row for variant in (report.teacher, *report.variants) for row in _timed(variant)]
+    places = list(dict.fromkeys(_fair(row) for row in timed))
+    machines = [place[:-1] for place in places]
+    return [_fastest_column(place, place if machines.count(place[:-1]) > 1 else place[:-1]) for place in places]
+
+
+def _fastest_column(place: tuple[str, ...], named: tuple[str, ...]) -> Column:
+    def fastest(variant: Variant) -> LatencyRow | None:
+        return min(
+            (row for row in _timed(variant) if _fair(row) == place), key=lambda row: row.median_ms or 0, default=None
+        )
+
+    def cell(variant: Variant, report: Report) -> Cell:
+        row, teacher = fastest(variant), fastest(report.teacher)
+        if row is None or row.median_ms is None:
+            return Cell(DASH, missing=f"not timed on {', '.join(named)}")
+        against = None if teacher is None or variant is report.teacher else teacher.median_ms
+        change = change_text(row.median_ms, against)
+        return Cell(latency_text(row.median_ms), change=change, more=row.runtime, raw=(row.median_ms,))
+
+    names = ", ".join(named)
+    return Column(f"fastest ({names})", "Latency", "ms", "lower", cell, (f"fastest_ms ({names})",), f"({names})")
+
+
+def _timed(variant: Variant) -> Iterator[LatencyRow]:
+    return (row for row in variant.latency if row.median_ms is not None)
+
+
+def _fair(row: LatencyRow) -> tuple[str, ...]:
+    """Where and under which conditions a row was timed, whatever the runtime: what can be compared in milliseconds."""
+    return (*timed_at(row)[1:], timing_conditions(row))
 
 
 def front_gaps(report: Report) -> list[str]:

@@ -43,7 +43,7 @@ _ARROWS = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "none": ""}
 def latex_table(report: Report) -> str:
     """The table with its footnotes below; the best that holds its gates is bold."""
     table = tabulate(report)
-    best = {(id(row), column.key) for column in table.columns for row in standing_out(table, column)}
+    best = {(id(variant), column.key) for column in table.columns for variant in standing_out(report, column)}
     titles = [f"{latex(column.title)}{_ARROWS[column.direction]}" for column in table.columns]
     units = [latex(f"{column.unit} {column.qualifier}") for column in table.columns]
     lines = [
@@ -58,7 +58,7 @@ def latex_table(report: Report) -> str:
         r"\midrule",
     ]
     for row in table.rows:
-        bold = {column.key for column in table.columns if (id(row), column.key) in best}
+        bold = {column.key for column in table.columns if (id(row.variant), column.key) in best}
         lines += _row(table, row, bold)
     lines += [r"\bottomrule", r"\end{tabular}", *_notes(table), r"\end{table}"]
     return "\n".join(lines) + "\n"

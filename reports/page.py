@@ -1,6 +1,6 @@
 """The report as one HTML page that needs no network: summary, table, plot, pictures and each variant's details."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from plotly.offline import get_plotlyjs
 from baseline.measurement import Direction
 from reports.article import RULE, article_rows, loss_words
 from reports.conditions import facts
-from reports.front import front, front_columns, front_gaps
+from reports.front import fastest_columns, front, front_columns, front_gaps
 from reports.latex import latex_table
 from reports.layers import layers_of
 from reports.pictures import PAGE_BYTES, gallery
 from reports.plots import plots_data
-from reports.record import Report
+from reports.record import Report, Variant
 from reports.sensitivity import drawn_once
-from reports.table import Cell, Row, Table, best_rows, gates_verdict, latency_columns, standing_out, tabulate
+from reports.table import Cell, Column, all_columns, best_variants, gates_verdict, standing_out, tabulate
 from reports.template import render
 from reports.text import csv_text, markdown_table
 
@@ -54,15 +54,15 @@ def _values(report: Report) -> dict[str, Any]:
     """All that the page shows but for the pictures."""
     table = tabulate(report)
     plots, sensitivities = plots_data(report), drawn_once(report)
-    best = {(id(row), column.key) for column in table.columns for row in standing_out(table, column)}
+    best = {(id(variant), column.key) for column in table.columns for variant in standing_out(report, column)}
     return {
         "run": report.run,
         "entries": [report.teacher, *report.variants],
         "table": table,
-        "is_best": lambda row, column: (id(row), column.key) in best,
+        "is_best": lambda row, column: (id(row.variant), column.key) in best,
         "tone": _tone,
         "arrow": {"lower": "↓", "higher": "↑", "none": ""},
-        "cards": _cards(report, table),
+        "cards": _cards(report),
         "sentences": summary(report),
         "row_of": {row.variant.name: place for place, row in enumerate(table.rows, 1)},
         "front": _front_values(report),
@@ -101,31 +101,38 @@ def summary(report: Report) -> list[str]:
     return sentences
 
 
-def _cards(report: Report, table: Table) -> list[Card]:
-    """The best variants by size, cost, speed and loss, among those that hold their gates."""
-    fastest = {column.key: "Fastest" for column in latency_columns(report)[:1]}
-    titles = {"file_mb": "Smallest file", "macs": "Fewest MACs", **fastest, "psnr_loss_db": "Least loss"}
-    among = "among those that hold their gates" if _is_gated(report) else ""
+def _cards(report: Report) -> list[Card]:
+    """The best variants by size, cost, speed and loss, among those that failed no gate."""
+    among = "among those that failed no gate" if _is_gated(report) else ""
+    of_key = {column.key: column for column in all_columns(report)}
+    fastest = fastest_columns(report)
+    titled = [("Smallest file", of_key["file_mb"]), ("Fewest MACs", of_key["macs"])]
+    titled += [(f"Fastest {column.qualifier}", column) for column in fastest]
+    titled += [("Least loss", of_key["psnr_loss_db"])]
     cards = []
-    for key, title in titles.items():
-        place = next(i for i, column in enumerate(table.columns) if column.key == key)
-        column = table.columns[place]
-        for row in best_rows(table, column)[:1]:
-            value = f"{row.cells[place].text} {column.unit}".strip()
-            cards.append(Card(title, row.variant.name, value, row.cells[place].change, _quality(table, row), among))
+    for title, column in titled:
+        for variant in best_variants(report, column)[:1]:
+            cell = column.cell(variant, report)
+            runtime = f"on {cell.more}, " if column in fastest else ""
+            value = f"{cell.text} {column.unit}".strip()
+            cards.append(
+                Card(title, variant.name, value, cell.change, runtime + _quality(of_key, variant, report), among)
+            )
     return cards
 
 
 def _front_values(report: Report) -> dict[str, str]:
     """The variants of the front, each with its values of what counts there."""
     variants = {variant.name: variant for variant in report.variants}
-    return {
-        name: " · ".join(
-            f"{column.title} {column.cell(variants[name], report).text} {column.unit}".strip().replace(" ", NO_BREAK)
-            for column in front_columns(report)
-        )
-        for name in front(report)
-    }
+    columns = front_columns(report)
+    known = {name: [(column, column.cell(variants[name], report)) for column in columns] for name in front(report)}
+    return {name: " · ".join(_said(*pair) for pair in pairs if pair[1].raw) for name, pairs in known.items()}
+
+
+def _said(column: Column, cell: Cell) -> str:
+    """A value with its name and unit and, of a latency, its runtime; on one line."""
+    where = f"on {cell.more}" if cell.more else ""
+    return " ".join(f"{column.title} {cell.text} {column.unit} {where}".split()).replace(" ", NO_BREAK)
 
 
 def _is_gated(report: Report) -> bool:
@@ -133,10 +140,10 @@ def _is_gated(report: Report) -> bool:
     return any(variant.gates for variant in report.variants)
 
 
-def _quality(table: Table, row: Row) -> str:
+def _quality(of_key: Mapping[str, Column], variant: Variant, report: Report) -> str:
     """What a variant costs in quality, in a few words."""
-    text = {column.key: cell.text for column, cell in table.cells_of(row)}
-    return f"gain kept {text['gain_kept']}, loss {text['psnr_loss_db']} dB"
+    gain, loss = (of_key[key].cell(variant, report).text for key in ("gain_kept", "psnr_loss_db"))
+    return f"gain kept {gain}, loss {loss} dB"
 
 
 def _tone(cell: Cell, direction: Direction) -> str:

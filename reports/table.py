@@ -133,7 +133,7 @@ def latency_columns(report: Report) -> list[Column]:
         timed = [row for row in rows if timed_at(row) == place and row.median_ms is not None]
         in_memory = bool(timed) and not any(row.file for row in timed)
         names = ", ".join(place) + (", no file" if in_memory else "")
-        conditions = list(dict.fromkeys(_conditions(row) for row in timed))
+        conditions = list(dict.fromkeys(timing_conditions(row) for row in timed))
         if len(conditions) < 2:
             columns.append(_latency_column(place, "", names))
         else:
@@ -161,12 +161,18 @@ def gate_note(gate: GateVerdict) -> str:
 
 
 def gates_verdict(report: Report) -> str | None:
-    """Who holds all gates, in a sentence; None where there are no gates. One that was not judged is not held."""
-    if not any(variant.gates for variant in report.variants):
+    """Who holds all gates, in a sentence; None where there are no gates. One that was not judged is not held.
+
+    A variant that failed before its gates were judged holds none. One that never had any is counted apart.
+    """
+    gated = [variant for variant in report.variants if variant.gates or variant.status != "done"]
+    if not any(variant.gates for variant in gated):
         return None
-    holding = [v.name for v in report.variants if v.status == "done" and all(gate.passed for gate in v.gates)]
+    holding = [v.name for v in gated if v.status == "done" and all(gate.passed for gate in v.gates)]
     names = f": {', '.join(holding)}" if holding else ""
-    return f"{len(holding)} of {len(report.variants)} variants hold all their gates{names}."
+    ungated = len(report.variants) - len(gated)
+    others = f"; {ungated} {'has' if ungated == 1 else 'have'} no gates" if ungated else ""
+    return f"{len(holding)} of {len(gated)} variants hold all their gates{names}{others}."
 
 
 def holds(variant: Variant) -> bool:
@@ -174,24 +180,23 @@ def holds(variant: Variant) -> bool:
     return variant.status == "done" and all(gate.passed is not False for gate in variant.gates)
 
 
-def best_rows(table: Table, column: Column) -> list[Row]:
-    """The variants that hold their gates and are best in a column; none where no direction is better."""
-    place = table.columns.index(column)
+def best_variants(report: Report, column: Column) -> list[Variant]:
+    """The variants that failed no gate and are best in a column; none where no direction is better."""
     values = []
-    for row in table.rows:
-        value = row.cells[place].raw[0] if row.cells[place].raw else None
-        if row.kind == "variant" and holds(row.variant) and isinstance(value, int | float):
-            values.append((value, row))
+    for variant in filter(holds, report.variants):
+        value = column.cell(variant, report).sort_value
+        if isinstance(value, int | float):
+            values.append((value, variant))
     if column.direction == "none" or not values:
         return []
     best = (min if column.direction == "lower" else max)(value for value, _ in values)
-    return [row for value, row in values if value == best]
+    return [variant for value, variant in values if value == best]
 
 
-def standing_out(table: Table, column: Column) -> list[Row]:
-    """The rows to mark as best in a column: none if all variants are equal there."""
-    best = best_rows(table, column)
-    return best if len(best) < sum(row.kind == "variant" and holds(row.variant) for row in table.rows) else []
+def standing_out(report: Report, column: Column) -> list[Variant]:
+    """The variants to mark as best in a column: none if all are equal there."""
+    best = best_variants(report, column)
+    return best if len(best) < sum(map(holds, report.variants)) else []
 
 
 def compact(number: float) -> str:
@@ -236,7 +241,7 @@ def _metric_column(
         against = factor * reference.value if reference is not None and reference.value is not None else None
         return Cell(
             text=compact(value) if compact_units else f"{value:.{meaning.decimals}f}",
-            change=_change(value, against) if with_change and variant is not report.teacher else "",
+            change=change_text(value, against) if with_change and variant is not report.teacher else "",
             raw=(int(value) if meaning.decimals == 0 else value,),
         )
 
@@ -249,7 +254,7 @@ def _latency_column(place: tuple[str, ...], conditions: str, names: str) -> Colu
 
     def found(variant: Variant) -> LatencyRow | None:
         rows = [row for row in variant.latency if timed_at(row) == place]
-        rows = [row for row in rows if row.median_ms is None or conditions in ("", _conditions(row))]
+        rows = [row for row in rows if row.median_ms is None or conditions in ("", timing_conditions(row))]
         return next((row for row in rows if row.median_ms is not None), rows[0] if rows else None)
 
     def cell(variant: Variant, report: Report) -> Cell:
@@ -259,7 +264,7 @@ def _latency_column(place: tuple[str, ...], conditions: str, names: str) -> Colu
         against = teacher.median_ms if teacher else None
         return Cell(
             text=latency_text(row.median_ms),
-            change=_change(row.median_ms, against) if variant is not report.teacher else "",
+            change=change_text(row.median_ms, against) if variant is not report.teacher else "",
             raw=(row.median_ms, row.p10_ms, row.p90_ms),
         )
 
@@ -273,7 +278,8 @@ def _why_untimed(variant: Variant, place: tuple[str, ...]) -> str:
     return f"not timed on {place[-1]}" if elsewhere else why_missing(variant, "latency")
 
 
-def _conditions(row: LatencyRow) -> str:
+def timing_conditions(row: LatencyRow) -> str:
+    """Under which threads, batch and size a row was timed: times under others are not compared."""
     return f"{row.threads} threads, {row.batch}x{row.size[0]}x{row.size[1]}"
 
 
@@ -324,7 +330,7 @@ def why_missing(variant: Variant, key: str) -> str:
     return f"the record has no {key}"
 
 
-def _change(value: float, reference: float | None) -> str:
+def change_text(value: float, reference: float | None) -> str:
     """The change against the teacher in %, or nothing where there is none to compare with."""
     if not reference:
         return ""

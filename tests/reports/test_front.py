@@ -1,5 +1,5 @@
 from baseline.measurement import METRICS
-from reports.front import front, front_columns, front_gaps
+from reports.front import fastest_columns, front, front_columns, front_gaps
 from reports.record import GateVerdict, Report, Variant
 
 
@@ -19,15 +19,40 @@ def set_values(report: Report, values: dict[str, tuple[float | None, ...]]) -> N
     ]
 
 
-def test_it_looks_at_quality_the_first_latency_size_and_cost(report: Report) -> None:
+def test_it_looks_at_quality_size_cost_and_the_latency_of_each_device(report: Report) -> None:
     on_gpu = {"runtime": "inductor", "device": "cuda"}
     report.teacher.latency.append(report.teacher.latency[0].model_copy(update=on_gpu))
     assert [column.heading for column in front_columns(report)] == [
         "MACs",
         "File MB",
-        "Latency ms (aoti, cpu)",
         "PSNR dB",
+        "Latency ms (cpu)",
+        "Latency ms (cuda)",
     ]
+
+
+def test_a_device_latency_is_that_of_the_fastest_runtime_of_each(report: Report) -> None:
+    set_values(report, {"quick": (30, 10, 1, 5)})
+    aoti = report.teacher.latency[0].model_copy(update={"median_ms": 40.0})
+    report.teacher.latency = [aoti, aoti.model_copy(update={"runtime": "openvino", "median_ms": 20.0})]
+    (column,) = fastest_columns(report)
+    teacher, quick = (column.cell(row, report) for row in (report.teacher, report.variants[0]))
+    assert (teacher.text, teacher.more, teacher.change) == ("20.00", "openvino", "")
+    assert (quick.text, quick.more, quick.change) == ("10.00", "aoti", "-50.0%")
+
+
+def test_times_of_other_machines_or_conditions_are_not_compared(report: Report) -> None:
+    set_values(report, {"here": (30, 10, 1, 5), "there": (30, 9, 1, 5)})
+    here, there = (variant.latency[0] for variant in report.variants)
+    report.variants[1].latency = [there.model_copy(update={"machine": "phone"})]
+    report.variants[0].latency = [here.model_copy(update={"machine": "desk"})]
+    assert front(report) == ["here", "there"]
+    headings = [column.heading for column in fastest_columns(report)]
+    assert headings[-2:] == ["Latency ms (cpu, desk)", "Latency ms (cpu, phone)"]
+    assert fastest_columns(report)[-1].cell(report.variants[0], report).missing == "not timed on cpu, phone"
+    report.variants[1].latency = [here.model_copy(update={"machine": "desk", "threads": 1, "median_ms": 9})]
+    assert front(report) == ["here", "there"]
+    assert fastest_columns(report)[-1].qualifier.startswith("(cpu, desk, 1 threads")
 
 
 def test_a_variant_that_is_beaten_in_all_is_not_on_the_front(report: Report) -> None:
@@ -54,8 +79,8 @@ def test_what_is_not_known_is_not_compared_and_said(report: Report) -> None:
     set_values(report, {"timed": (30, 10, 1, 5), "untimed": (29, None, 2, 6), "small": (29, None, 0.5, 6)})
     assert front(report) == ["timed", "small"]
     assert front_gaps(report) == [
-        "untimed has no Latency ms (aoti, cpu): compared over the rest.",
-        "small has no Latency ms (aoti, cpu): compared over the rest.",
+        "untimed has no Latency ms (cpu): compared over the rest.",
+        "small has no Latency ms (cpu): compared over the rest.",
     ]
 
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from baseline.measurement import METRICS
 from reports.record import GateVerdict, LatencyRow, Report
-from reports.table import Cell, all_columns, best_rows, compact, gates_verdict, tabulate
+from reports.table import Cell, all_columns, best_variants, compact, gates_verdict, tabulate
 from reports.terminal import terminal_table
 from reports.text import csv_text, markdown, markdown_table
 
@@ -172,23 +172,25 @@ def test_lpips_has_a_column_where_it_was_measured(report: Report) -> None:
     assert keys[keys.index("ssim") + 1] == "lpips"
     assert [cell(report, name, "lpips").text for name in ("blurred input", "photos")] == ["0.3000", "0.1234"]
     assert cell(report, "fp16", "lpips") == Cell(DASH, missing="the record has no lpips")
-    table = tabulate(report)
-    column = next(column for column in table.columns if column.key == "lpips")
-    assert [row.variant.name for row in best_rows(table, column)] == ["int8"]  # the lowest is the best
+    column = next(column for column in all_columns(report) if column.key == "lpips")
+    assert [variant.name for variant in best_variants(report, column)] == ["int8"]  # the lowest is the best
 
 
 def test_the_verdict_names_who_holds_all_gates_and_what_was_not_judged_is_not_held(report: Report) -> None:
     assert gates_verdict(report) == "4 of 7 variants hold all their gates: pruned-30, fp16, int8, pruned-30-int8."
     report.variants[0].gates.append(GateVerdict(gate="max_file_mb", limit=9, measured=None, passed=None))
     assert gates_verdict(report) == "3 of 7 variants hold all their gates: fp16, int8, pruned-30-int8."
+    report.variants[1].gates = []
+    assert gates_verdict(report) == (
+        "3 of 6 variants hold all their gates: fp16, int8, pruned-30-int8; 1 has no gates."
+    )
     for variant in report.variants:
         variant.gates = []
     assert gates_verdict(report) is None
 
 
 def test_best_counts_only_variants_that_hold_their_gates(report: Report) -> None:
-    table = tabulate(report)
-    best = {column.key: [row.variant.name for row in best_rows(table, column)] for column in table.columns}
+    best = {c.key: [variant.name for variant in best_variants(report, c)] for c in all_columns(report)}
     assert best["file_mb"] == ["pruned-30-int8"]
     assert best["params"] == ["pruned-30", "pruned-30-int8"]
     assert best["psnr_db"] == ["fp16"]
