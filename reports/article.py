@@ -9,7 +9,7 @@ from reports.markdown import escaped
 from reports.record import Report, Variant
 from reports.table import DASH, Column, compact, gate_note, holds, latency_columns
 
-Verdict = Literal["beaten", "met", "missed", "not in this run"]
+Verdict = Literal["beaten", "met", "missed", "not measured"]
 
 LOSS_WORDS: dict[str, tuple[float, float]] = {"minimal": (0.99, 1.0), "small": (0.95, 0.99), "medium": (0.80, 0.95)}
 """Our reading of the article's words: the range of gain kept that each stands for. The article gives no numbers."""
@@ -58,12 +58,16 @@ class Methods:
 
 @dataclass(frozen=True)
 class ArticleRow:
-    """A claim, the variant that answers it best, what was measured of that, and the verdict with its reason."""
+    """A claim, the variant that answers it best, what was measured of that, and the verdict with its reason.
+
+    `stages` is all that was done to the variant: a training or distillation that follows has its share in the result.
+    """
 
     claim: Claim
     verdict: Verdict
     reason: str
     variant: str = ""
+    stages: str = ""
     reduction: str = DASH
     loss: str = DASH
     effort: str = DASH
@@ -158,7 +162,7 @@ def article_markdown(report: Report) -> str:
     lines = [head, [":--"] * len(head)]
     for row in rows:
         claimed = f"{row.claim.reduction_text}, {row.claim.loss_text}"
-        measured = f"{row.variant}: {row.reduction}" if row.variant else DASH
+        measured = f"{row.variant} ({row.stages}): {row.reduction}" if row.variant else DASH
         verdict = f"{row.verdict}: {row.reason}" if row.reason else row.verdict
         cells = [row.claim.method, claimed, row.claim.difficulty or DASH, measured, row.loss, row.effort, verdict]
         lines.append([escaped(cell) for cell in cells])
@@ -169,7 +173,7 @@ def article_markdown(report: Report) -> str:
 def methods_of(variant: Variant) -> Methods:
     """What a chain's labels and the details say was done."""
     said = [step.strip() for step in variant.chain]
-    stages = [re.split(r"[\s:]", step, maxsplit=1)[0] for step in said]
+    stages = _stages(variant)
     students = [found[1] for step in said for found in [re.search(r"\bstudent:? ([\w:.-]+)", step)] if found]
     schemes = [found[1] for step in said for found in [re.search(r"\bscheme:? ([\w-]+)", step)] if found]
     student = students[-1] if students else ""
@@ -183,14 +187,18 @@ def methods_of(variant: Variant) -> Methods:
     )
 
 
+def _stages(variant: Variant) -> list[str]:
+    return [re.split(r"[\s:]", step.strip(), maxsplit=1)[0] for step in variant.chain]
+
+
 def _row(claim: Claim, report: Report) -> ArticleRow:
     """The best answer to a claim: by verdict, then by reduction reached, then by gain kept."""
     matched = [variant for variant in report.variants if claim.matches(methods_of(variant))]
     if not matched:
-        return ArticleRow(claim, "not in this run", f"there is no variant that is {claim.needs}")
+        return ArticleRow(claim, "not measured", f"there is no variant that is {claim.needs}")
     known = [(variant, reduction, gain) for variant in matched for reduction, gain in _measured(claim, variant, report)]
     if not known:
-        return ArticleRow(claim, "not in this run", "; ".join(_lacking(claim, variant) for variant in matched))
+        return ArticleRow(claim, "not measured", "; ".join(_lacking(claim, variant) for variant in matched))
     sound = [entry for entry in known if holds(entry[0])]
 
     def rank(entry: tuple[Variant, float, float]) -> tuple[int, bool, float, float]:
@@ -205,6 +213,7 @@ def _row(claim: Claim, report: Report) -> ArticleRow:
         verdict,
         _why(claim, variant, reduction, gain) if verdict == "missed" else "",
         variant.name,
+        " \N{RIGHTWARDS ARROW} ".join(_stages(variant)),
         _reduction_text(claim, reduction),
         _loss_text(variant, gain),
         f"{compact(variant.effort.steps)} steps, {variant.effort.minutes:.1f} minutes, "
@@ -264,8 +273,8 @@ def _loss_text(variant: Variant, gain: float) -> str:
     text = f"gain kept {gain:.3f}"
     if loss is None or loss.value is None:
         return text
-    interval = f" [{loss.ci95[0]:.2f}, {loss.ci95[1]:.2f}]" if loss.ci95 else ""
-    return f"{text}, {loss.value:.2f} dB lost{interval}"
+    interval = f" [{loss.ci95[0]:z.2f}, {loss.ci95[1]:z.2f}]" if loss.ci95 else ""
+    return f"{text}, {loss.value:z.2f} dB lost{interval}"
 
 
 def _range(low: float, high: float) -> str:

@@ -174,7 +174,7 @@ def _pictures(report: Report) -> dict[str, Any]:
             left = len(variant.pictures) - len(paired)
             notes.append((variant.name, f"{left} of {len(variant.pictures)} pictures were not restored by the teacher"))
         if paired:
-            hovers = [f"<b>{_shown(variant.name)}</b><br>{_wrapped(n)}<br>{loss:.2f} dB lost" for n, loss in paired]
+            hovers = [f"<b>{_shown(variant.name)}</b><br>{_wrapped(n)}<br>{loss:z.2f} dB lost" for n, loss in paired]
             losses = [round(loss, 4) for _, loss in paired]
             mean = sum(loss for _, loss in paired) / len(paired)
             rows.append({"name": variant.name, "losses": losses, "hovers": hovers, "mean": round(mean, 4)})

@@ -62,8 +62,8 @@ def value_text(candidate: Candidate, key: str) -> str:
         return latency_text(value)
     interval = ""
     if key == "psnr_loss_db" and loss is not None and loss.ci95 is not None:
-        interval = f" [{loss.ci95[0]:.2f}, {loss.ci95[1]:.2f}]"
-    return f"{value:.2f}{interval}"
+        interval = f" [{loss.ci95[0]:z.2f}, {loss.ci95[1]:z.2f}]"
+    return f"{value:z.2f}{interval}"
 
 
 def choice_json(choice: Choice, asked: Asked) -> dict[str, Any]:

@@ -300,8 +300,8 @@ def _psnr_loss_cell(variant: Variant, report: Report) -> Cell:
         missing = "" if variant is report.teacher else why_missing(variant, "psnr_loss_db")
         return Cell(DASH, missing=missing)
     low, high = measured.ci95 or (None, None)
-    interval = f"[{low:.2f}, {high:.2f}]" if low is not None else ""
-    return Cell(f"{measured.value:.2f}", more=interval, raw=(measured.value, low, high))
+    interval = f"[{low:z.2f}, {high:z.2f}]" if low is not None else ""
+    return Cell(f"{measured.value:z.2f}", more=interval, raw=(measured.value, low, high))
 
 
 def _effort_cell(variant: Variant, report: Report) -> Cell:

@@ -60,6 +60,7 @@ def test_chains_are_read_in_the_form_of_the_records() -> None:
 def test_the_best_sound_variant_answers(report: Report) -> None:
     found = row(report, "Channel pruning")
     assert (found.variant, found.verdict, found.reduction) == ("pruned-30", "met", "30% fewer parameters")
+    assert found.stages == "prune → train"
     assert found.loss == "gain kept 0.950, 0.10 dB lost [0.05, 0.15]"
     assert found.effort == "300 steps, 4.2 minutes, 2400 pictures"
     better = report.variants[1]
@@ -87,9 +88,9 @@ def test_what_is_missed_is_said(report: Report) -> None:
     )
 
 
-def test_what_is_not_in_the_run_says_why(report: Report) -> None:
+def test_what_was_not_measured_says_why(report: Report) -> None:
     found = row(report, "Depthwise-separable convolutions")
-    assert found.verdict == "not in this run"
+    assert found.verdict == "not measured"
     assert found.reason.startswith("ds-distilled failed: the loss stopped being finite")
     assert row(report, "Distillation").reason.startswith("there is no variant that is a student taught")
     assert row(report, "FP16").reason == "fp16 has no measured weights_mb or gain kept beside the teacher's"
@@ -114,6 +115,6 @@ def test_markdown_has_every_row_the_rule_and_the_words(report: Report) -> None:
     report.variants[0].name = "a|b <img>"
     text = article_markdown(report)
     assert text.count("\n| ") == 2 + len(CLAIMS)
-    assert r"a\|b &lt;img&gt;: 30% fewer parameters" in text
+    assert r"a\|b &lt;img&gt; (prune → train): 30% fewer parameters" in text
     assert "Beaten: more reduction than the most claimed" in text
     assert "minimal, 0.99 to 1.00; small, 0.95 to 0.99; medium, 0.80 to 0.95" in text

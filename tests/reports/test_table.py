@@ -79,6 +79,11 @@ def test_a_cell_shows_value_and_change_against_the_teacher(
 
 def test_psnr_loss_has_its_interval(report: Report) -> None:
     assert cell(report, "fp16", "psnr_loss_db").more == "[-0.01, 0.01]"
+    report.variants[3].metrics["psnr_loss_db"] = METRICS["psnr_loss_db"].measured(-0.001, "", (-0.004, 0.004))
+    assert (cell(report, "fp16", "psnr_loss_db").text, cell(report, "fp16", "psnr_loss_db").more) == (
+        "0.00",
+        "[0.00, 0.00]",
+    )
 
 
 def test_effort_is_steps_minutes_and_pictures(report: Report) -> None:
