@@ -1,5 +1,6 @@
 """The differences of two runs on a terminal."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -105,7 +106,8 @@ def _cells(number: NumberChange) -> list[str]:
     values = [DASH if value is None else _value(number, value) for value in (number.old, number.new)]
     apart = DASH if number.difference is None else _signed(number, number.difference)
     if number.difference is not None and number.old and _is_size(number):
-        apart += f" ({100 * number.difference / number.old:+.1f}%)"
+        share = 100 * number.difference / number.old
+        apart += f" ({_with_sign(share, f'{abs(share):.1f}%')})"
     return [*values, apart, _interval(number)]
 
 
@@ -127,10 +129,15 @@ def _range(ends: Interval) -> str:
 
 def _value(number: NumberChange, value: float) -> str:
     if number.what in METRICS:
-        return f"{value:,.{METRICS[number.what].decimals}f}"
-    return latency_text(value) if number.unit == "ms" else f"{value:.4g}"
+        return f"{value:z,.{METRICS[number.what].decimals}f}"
+    return latency_text(value) if number.unit == "ms" else f"{value:z.4g}"
 
 
 def _signed(number: NumberChange, value: float) -> str:
-    text = _value(number, abs(value))
-    return f"{'-' if value < 0 else '+'}{text}"
+    return _with_sign(value, _value(number, abs(value)))
+
+
+def _with_sign(value: float, shown: str) -> str:
+    """What is shown of a value's amount, after its sign; what is shown as zero has none."""
+    sign = "-" if value < 0 else "+"
+    return sign + shown if re.search("[1-9]", shown) else shown

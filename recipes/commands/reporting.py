@@ -24,6 +24,7 @@ from reports.write import read_report, write_report
 RUNS = Path("runs")
 
 _MOST_GAPS = 8
+_MOST_VARIANTS = 3
 
 
 @click.command()
@@ -66,7 +67,13 @@ def diff(old: Path, new: Path, form: str, as_json: bool, fail_on_change: bool) -
     their ranges from p10 to p90 do not meet, on the same machine only. Counts are exact.
     """
     names = _run_names((old, new))
-    found = difference((names[0], read_run(old)), (names[1], read_run(new)))
+    one, other = read_run(old), read_run(new)
+    if {variant.name for variant in one.variants}.isdisjoint(variant.name for variant in other.variants):
+        raise UserError(
+            f"the runs must have a variant in common; {names[0]} has {_some_variants(one)}, {names[1]} has "
+            f"{_some_variants(other)}. To see them side by side, type: lightsharp report {old} {new} --out runs/merged"
+        )
+    found = difference((names[0], one), (names[1], other))
     if as_json or form == "json":
         click.echo(found.model_dump_json(indent=1))
     else:
@@ -96,6 +103,13 @@ def _nearest_run(folder: Path) -> Path | None:
     runs = {path.parent.name: path.parent for place in (RUNS, folder.parent) for path in place.glob("*/report.json")}
     nearest = get_close_matches(folder.name, runs, n=1)
     return runs[nearest[0]] if nearest else None
+
+
+def _some_variants(read: Report) -> str:
+    """The names of a run's first variants, and how many more there are."""
+    names = [variant.name for variant in read.variants]
+    more = f" and {len(names) - _MOST_VARIANTS} more" if len(names) > _MOST_VARIANTS else ""
+    return (", ".join(names[:_MOST_VARIANTS]) or "none") + more
 
 
 def _tell_gaps(name: str, read: Report, folder: Path) -> None:

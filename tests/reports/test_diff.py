@@ -1,5 +1,7 @@
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from reports.diff import Difference, TextChange, difference
 from reports.diff_view import diff_summary, diff_view
 from reports.record import GateVerdict, Report, Variant
 from reports.table import DASH
+from reports.write import write_report
 from tests.reports.records import on_gpu, set_metric, shipped, variant_of
 
 LATENCY = "latency (aoti, cpu, 2 threads, 1x256x256)"
@@ -263,6 +266,29 @@ def test_a_narrow_terminal_loses_no_verdict(demo: Report) -> None:
     text = shown(compared(demo, on_gpu(demo)), width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("not comparable 1") == 21
+
+
+def test_no_zero_has_a_sign(demo: Report, changed: Report) -> None:
+    one = NumberChange(variant="int8", what="psnr_loss_db", unit="dB", old=-0.001, new=-0.003, verdict="within noise")
+    one = one.model_copy(update={"difference": -0.002, "ci95": (-0.004, 0.004)})
+    file = one.model_copy(update={"what": "file_mb", "unit": "MB", "old": 4.0, "new": 3.999, "difference": -0.001})
+    text = shown(compared(demo, changed).model_copy(update={"numbers": [one, file.model_copy(update={"ci95": None})]}))
+    rows = [line.split() for line in text.splitlines() if "within noise" in line][:2]
+    assert rows[0][:8] == ["int8", "PSNR", "loss", "dB", "0.00", "0.00", "0.00", "[0.00,"]
+    assert rows[1] == ["File", "MB", "4.00", "4.00", "0.00", "(0.0%)", "within", "noise"]
+
+
+def test_runs_without_a_common_variant_cannot_be_compared(cli: Callable[..., Any], tmp_path: Path) -> None:
+    for name in ("demo", "edge"):
+        write_report(shipped(name), tmp_path / name)
+    for more in ([], ["--fail-on-change"], ["--json"]):
+        done = cli("diff", "demo", "edge", *more)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.strip() == (
+            "error: the runs must have a variant in common; demo has pruned-30, pruned-50, ds-distilled and 3 more, "
+            "edge has edge, edge-int8, edge-int8-qat. To see them side by side, type: "
+            "lightsharp report demo edge --out runs/merged"
+        )
 
 
 def test_names_are_no_markup(demo: Report, changed: Report) -> None:
