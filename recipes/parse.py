@@ -10,11 +10,14 @@ from baseline.errors import UserError, unknown_name
 
 M = TypeVar("M", bound=BaseModel)
 
+_MOST_SHOWN = 60
+"""The letters of a value that an error shows."""
+
 
 def parse(model: type[M], values: Any, where: str) -> M:
     """Build a settings object; a UserError says which key of `where` is unknown, missing or wrong."""
     if not isinstance(values, dict):
-        raise UserError(f"{where} must be a mapping of keys to values; got {values!r}.")
+        raise UserError(f"{where} must be a mapping of keys to values; got {shown(values)}.")
     _check_keys(model, values, where)
     try:
         return model.model_validate(values)
@@ -47,7 +50,13 @@ def _explained(error: ValidationError, where: str) -> UserError:
     if first["type"] == "value_error":
         joint = " " if message.startswith("must") else ": "
         return UserError(f"{place}{joint}{message}.")
-    return UserError(f"{place}: {_lower_first(message)}; got {first['input']!r}.")
+    return UserError(f"{place}: {_lower_first(message)}; got {shown(first['input'])}.")
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: the beginning of a long one."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _lower_first(text: str) -> str:
@@ -101,7 +110,7 @@ def assign_(values: Any, text: str) -> None:
     elif isinstance(place, dict):
         place[last] = parse_yaml(value, text)
     else:
-        raise UserError(f"--set {path} must name a key of a mapping; what holds '{last}' is {place!r}.")
+        raise UserError(f"--set {path} must name a key of a mapping; what holds '{last}' is {shown(place)}.")
 
 
 def _inside(place: Any, part: str, path: str) -> Any:
@@ -111,4 +120,4 @@ def _inside(place: Any, part: str, path: str) -> Any:
         return place[int(part)]
     if isinstance(place, dict):
         return place.setdefault(part, {})
-    raise UserError(f"--set {path} must name a key of a mapping; what holds '{part}' is {place!r}.")
+    raise UserError(f"--set {path} must name a key of a mapping; what holds '{part}' is {shown(place)}.")

@@ -13,7 +13,7 @@ from baseline.measurement import METRICS
 from baseline.settings import DataSettings, FitSettings, Settings, TrainSettings
 from compress.runtimes.table import RUNTIMES
 from compress.settings import DistillSettings, PruneSettings, Side
-from recipes.parse import assign_, parse, parse_yaml
+from recipes.parse import assign_, parse, parse_yaml, shown
 from recipes.stages.stage import STAGES
 
 LIBRARY = Path(__file__).parent / "library"
@@ -189,11 +189,13 @@ def _check_lists(content: Any, where: str) -> None:
     if not isinstance(variants, dict):
         return
     for name, steps in variants.items():
+        if isinstance(steps, dict) and steps and all(str(key).isdecimal() for key in steps):
+            known = [str(other) for other, its in variants.items() if isinstance(its, list)]
+            raise UserError(f"{where}.variants: {unknown_name('variant', str(name), known)}")
         if not isinstance(steps, list):
-            known = ", ".join(str(other) for other, its in variants.items() if isinstance(its, list)) or "none"
             raise UserError(
                 f"{where}.variants.{name} must be a list of stages, such as [prune: {{params_cut: 0.3}}]; got "
-                f"{steps!r}. The other variants are: {known}."
+                f"{shown(steps)}."
             )
 
 
@@ -209,15 +211,26 @@ def parse_steps(content: Any, where: str) -> list[Step]:
 
 def _parse_step(content: Any, where: str) -> Step:
     """One `stage: {settings}` of a chain."""
-    if not isinstance(content, dict) or len(content) != 1:
+    if not isinstance(content, dict) or not content:
         raise UserError(
-            f"{where} must be one stage with its settings, such as 'prune: {{params_cut: 0.3}}'; got {content!r}."
+            f"{where} must be one stage with its settings, such as 'prune: {{params_cut: 0.3}}'; got {shown(content)}."
         )
+    if len(content) > 1:
+        _check_stage_names(content, where)
+        raise UserError(f"{where} must be one stage; got {', '.join(content)}. Begin each with a dash of its own.")
     ((name, settings),) = content.items()
     stage = STAGES[name]
     parsed = parse(stage.settings, {} if settings is None else settings, f"{where}.{name}")
     _check_in_recipe(parsed, f"{where}.{name}")
     return Step(stage=name, settings=parsed)
+
+
+def _check_stage_names(content: dict[str, Any], where: str) -> None:
+    """A UserError for a name that is no stage, as `--set` puts one beside the stage that was meant."""
+    known = [*STAGES, "from", "iterate"]
+    for name in content:
+        if name not in known:
+            raise UserError(f"{where}: {unknown_name('stage', str(name), known)}")
 
 
 def _check_in_recipe(settings: Settings, where: str) -> None:

@@ -257,7 +257,19 @@ def test_a_gate_on_what_is_not_measured_is_refused() -> None:
         ("variants.a=[{from: [1]}]", "must name a variant above this one"),
         ("variants.a=[{quantize: {scheme: int8}}, {train: {steps: 1}}]", "must quantize last; train comes after"),
         ("variants.a=[{export: {}}]", "must not export by itself"),
-        ("variants.prund-30.0.prune.params_cut=0.4", "must be a list of stages, such as [prune: {params_cut: 0.3}]"),
+        (
+            "variants.prund-30.0.prune.params_cut=0.4",
+            "demo.variants: no variant 'prund-30'. Did you mean 'pruned-30'? Known: ds-distilled, fp16, int8,",
+        ),
+        (
+            "variants.int8.0.quantise.scheme=fp16",
+            "demo.variants.int8.0: no stage 'quantise'. Did you mean 'quantize'? Known: distill, export, from, iterate",
+        ),
+        (
+            "variants.int8.0.train.steps=3",
+            "demo.variants.int8.0 must be one stage; got quantize, train. Begin each with a dash of its own.",
+        ),
+        ("variants.int8={prune: {ratio: 0.3}}", "must be a list of stages, such as [prune: {params_cut: 0.3}]; got {'p"),
         (
             "variants.a=[{distill: {features: scale, features_weight: 1, steps: 1}}]",
             "must be scales, or a mapping",
@@ -287,3 +299,12 @@ def test_what_would_fail_late_is_refused_early(assignment: str, said: str) -> No
     with pytest.raises(UserError) as refused:
         read_recipe("demo", (assignment,))
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("assignment", ["variants.int8=LONG", "variants.int8.0=[LONG]", "teacher=[LONG]"])
+def test_a_long_value_is_not_told_as_a_whole(assignment: str) -> None:
+    long = str({f"key{number}": number for number in range(50)})
+    with pytest.raises(UserError) as refused:
+        read_recipe("demo", (assignment.replace("LONG", long),))
+    assert "'key1': 1" in str(refused.value)
+    assert len(str(refused.value)) < 250
