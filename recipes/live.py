@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from baseline.errors import UserError
+from recipes.run_folder import recipe_of
 from recipes.run_log import LOG, PROGRESS, StageProgress, is_held
 from recipes.schema import Recipe, Step, read_recipe
 
@@ -55,12 +55,7 @@ class RunState(BaseModel):
 
 def live_state(folder: Path) -> RunState:
     """Where the run of a folder stands; a UserError if the folder is not a run's."""
-    path = folder / "recipe.yaml"
-    if not path.is_file():
-        raise UserError(
-            f"{folder} must be a run's folder with recipe.yaml; there is none. Type: lightsharp run RECIPE."
-        )
-    recipe, _ = read_recipe(str(path))
+    recipe, _ = read_recipe(str(recipe_of(folder, "of which there is nothing to watch")))
     log = folder / LOG
     if not log.is_file():
         return state_of(folder.name, recipe, [], None, held=False)

@@ -1,13 +1,30 @@
-"""What a run that did not end was asked for, and how far it came: from its recipe, its environment and its log."""
+"""The report of a run, also of one that did not end: of its records, its recipe, its environment and its log."""
 
 import json
 from pathlib import Path
 
 from baseline.errors import UserError
 from recipes.live import RunState, live_state
+from recipes.run_folder import no_run
 from recipes.schema import read_recipe
 from reports.record import Report
-from reports.recover import Asked, recovered
+from reports.recover import Asked, is_recovered, recovered
+from reports.write import read_report
+
+
+def read_run(folder: Path) -> Report:
+    """The report of a run's folder, or of what a run that was killed left there.
+
+    A UserError that names the nearest folder where there is none.
+    """
+    has_report = (folder / "report.json").is_file()
+    left = (folder / "recipe.yaml").is_file() or any(folder.glob("variants/*/record.json"))
+    if not (has_report or left):
+        raise no_run(folder, "report.json")
+    if not has_report:
+        return recovered_run(folder)
+    read = read_report(folder)
+    return recovered_run(folder) if is_recovered(read) else read
 
 
 def recovered_run(folder: Path) -> Report:

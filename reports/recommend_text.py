@@ -17,12 +17,20 @@ class Asked:
     device: str | None = None
 
 
-def recommendation(choice: Choice, limits: Limits, report: Report) -> list[str]:
+@dataclass(frozen=True)
+class Place:
+    """The run's folder, and the command that makes in it what is gone; nothing where it cannot be made there."""
+
+    folder: str
+    making: str
+
+
+def recommendation(choice: Choice, limits: Limits, report: Report, place: Place) -> list[str]:
     """What to take, where it lies, and what must be known about it; or what stands in the way."""
     best = choice.recommended
     if best is None:
         return [unmet.said for unmet in choice.unmet]
-    return [_take(best), _where(best, report), *notes(best, limits), _machine(best, report)]
+    return [_take(best), _where(best, report, place), *notes(best, limits), _machine(best, report)]
 
 
 def left_out(choice: Choice, limits: Limits) -> list[str]:
@@ -131,11 +139,14 @@ def _said(best: Candidate, key: str) -> str:
     return f"{quantity.what} {known}"
 
 
-def _where(best: Candidate, report: Report) -> str:
+def _where(best: Candidate, report: Report, place: Place) -> str:
     kind = "Artifact" if best.row is not None and best.row.file is None else "File"
     if best.file is not None:
         return f"{kind}: {best.file}"
-    return f"{kind}: not in the run's folder; the run was made by: {report.run.command or 'the record does not say'}"
+    if place.making:
+        return f"{kind}: not in {place.folder}. Type: {place.making}"
+    made_by = report.run.command or "a command that the record does not name"
+    return f"{kind}: not in {place.folder}, which is a report alone; its run was made, elsewhere, by: {made_by}"
 
 
 def _machine(best: Candidate, report: Report) -> str:

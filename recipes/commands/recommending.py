@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +18,11 @@ from baseline.errors import UserError, unknown_name
 from compress.runtimes.table import RUNTIMES, files_of, size_mb
 from recipes.options import json_option
 from recipes.plain_table import plain_table
+from recipes.recovery import read_run
+from recipes.run_folder import making
 from reports.recommend import QUANTITIES, Candidate, Choice, Found, Limits, at_place, candidates_of, choose
-from reports.recommend_text import Asked, choice_json, left_out, recommendation, value_text
+from reports.recommend_text import Asked, Place, choice_json, left_out, recommendation, value_text
 from reports.record import Report
-from reports.write import read_report
 
 _WIDEST = 1000
 """More columns than any table needs."""
@@ -64,20 +66,21 @@ def recommend(
     Of losses that are equal to 0.01 dB, the fastest is taken. The teacher counts as well, with a loss of 0. Exit code 1
     if nothing keeps every limit.
     """
+    report = read_run(folder)
     limits = {key: limit for key in QUANTITIES if (limit := asked_limits[key]) is not None}
     if not limits:
         options = [quantity.option for quantity in QUANTITIES.values()]
         raise UserError(
             f"at least one of {', '.join(options)} must be given; none is. "
-            f"Type for example: lightsharp recommend {folder} {options[0]} 30"
+            f"Type for example: {shlex.join(['lightsharp', 'recommend', str(folder)])} {options[0]} 30"
         )
-    report, asked = read_report(folder), Asked(limits, runtime, device)
+    asked = Asked(limits, runtime, device)
     _check_place(report, asked)
     choice = choose(at_place(candidates_of(report, _found(report, folder)), runtime, device), limits)
     if as_json:
         click.echo(json.dumps(choice_json(choice, asked), indent=1))
     else:
-        _print(choice, limits, report)
+        _print(choice, limits, report, folder)
     if choice.recommended is None:
         sys.exit(1)
 
@@ -114,7 +117,7 @@ def _found(report: Report, folder: Path) -> dict[tuple[str, str], Found]:
     return found
 
 
-def _print(choice: Choice, limits: Limits, report: Report) -> None:
+def _print(choice: Choice, limits: Limits, report: Report, folder: Path) -> None:
     best_of_each = {candidate.record.name: candidate for candidate in reversed(choice.ranked)}
     shown = [c for c in choice.ranked if c is best_of_each[c.record.name] and c.record.status == "done"]
     console, table = Console(width=_WIDEST), _table(shown, limits)
@@ -127,7 +130,7 @@ def _print(choice: Choice, limits: Limits, report: Report) -> None:
     for line in left_out(choice, limits):
         click.echo(line)
     click.echo()
-    for line in recommendation(choice, limits, report):
+    for line in recommendation(choice, limits, report, Place(str(folder), making(folder))):
         click.echo(line)
 
 

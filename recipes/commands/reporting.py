@@ -2,7 +2,6 @@
 
 import os
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from rich.console import Console
 from baseline.errors import UserError
 from baseline.output import output_folder
 from recipes.options import json_option
-from recipes.recovery import recovered_run
+from recipes.recovery import read_run
 from reports.card import write_cards
 from reports.diff import difference
 from reports.diff_view import diff_view
@@ -20,8 +19,6 @@ from reports.record import Report
 from reports.recover import gaps, is_recovered
 from reports.terminal import terminal_table
 from reports.write import read_report, write_report
-
-RUNS = Path("runs")
 
 _MOST_GAPS = 8
 _MOST_VARIANTS = 3
@@ -82,29 +79,6 @@ def diff(old: Path, new: Path, form: str, as_json: bool, fail_on_change: bool) -
         sys.exit(1)
 
 
-def read_run(folder: Path) -> Report:
-    """The report of a run's folder, or of what a run that was killed left there.
-
-    A UserError that names the nearest folder where there is none.
-    """
-    if not folder.is_dir():
-        meant = folder.parent if folder.is_file() else _nearest_run(folder)
-        guess = f"Type: lightsharp run {folder.name}" if meant is None else f"Did you mean {meant}?"
-        raise UserError(f"{folder} must be a run's folder with report.json; there is none. {guess}")
-    left = (folder / "recipe.yaml").is_file() or any(folder.glob("variants/*/record.json"))
-    if left and not (folder / "report.json").is_file():
-        return recovered_run(folder)
-    read = read_report(folder)
-    return recovered_run(folder) if is_recovered(read) else read
-
-
-def _nearest_run(folder: Path) -> Path | None:
-    """The run with the nearest name: beside where the folder would be, or where runs go by themselves."""
-    runs = {path.parent.name: path.parent for place in (RUNS, folder.parent) for path in place.glob("*/report.json")}
-    nearest = get_close_matches(folder.name, runs, n=1)
-    return runs[nearest[0]] if nearest else None
-
-
 def _some_variants(read: Report) -> str:
     """The names of a run's first variants, and how many more there are."""
     names = [variant.name for variant in read.variants]
@@ -114,6 +88,10 @@ def _some_variants(read: Report) -> str:
 
 def _tell_gaps(name: str, read: Report, folder: Path) -> None:
     """Say what is not in a run's folder, and so not in the report."""
+    if not read.variants:
+        click.echo(
+            f"{name} has no variants: its report.json names none, and the table is the teacher's alone", err=True
+        )
     if is_recovered(read):
         without = [variant.name for variant in read.variants if variant.status == "failed"]
         told = f"; failed or without a record: {', '.join(without)}" if without else ""

@@ -9,13 +9,13 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from baseline.errors import UserError
-from recipes.commands.reporting import RUNS, show_report
+from recipes.commands.reporting import show_report
 from recipes.expectations import unmet
 from recipes.options import data_options, override_option
 from recipes.parse import parse_yaml
+from recipes.recovery import read_run
+from recipes.run_folder import RUNS, recipe_of
 from recipes.schema import Recipe, check_recipe, read_recipe
-from reports.write import read_report
 
 
 @click.command()
@@ -54,23 +54,14 @@ def apply(network: str, stages: tuple[str, ...], data: str, root: Path | None, o
 @click.argument("folder", type=click.Path(path_type=Path))
 def check(folder: Path) -> None:
     """Check a run against what its recipe expects; exit code 1 if a number lies outside."""
-    recipe, _ = read_recipe(str(_recipe_of(folder)))
-    misses = unmet(read_report(folder), recipe.expect)
+    recipe, _ = read_recipe(str(recipe_of(folder, "and not what is expected of it")))
+    misses = unmet(read_run(folder), recipe.expect)
     for miss in misses:
         click.echo(miss)
     checked = sum(map(len, recipe.expect.values()))
     click.echo(f"{checked - len(misses)} of {checked} expected numbers hold")
     if misses:
         sys.exit(1)
-
-
-def _recipe_of(folder: Path) -> Path:
-    path = folder / "recipe.yaml"
-    if not path.is_file():
-        raise UserError(
-            f"{folder} must be a run's folder with recipe.yaml; there is none. Type: lightsharp run RECIPE."
-        )
-    return path
 
 
 def _run_and_show(recipe: Recipe, content: dict[str, Any], name: str, out: Path) -> None:

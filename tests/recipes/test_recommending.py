@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from recipes.schema import recipe_path
+
 Cli = Callable[..., Any]
 RECORD = Path(__file__).parents[2] / "benchmarks/results/demo/report.json"
 
@@ -40,8 +42,8 @@ def test_it_recommends_and_prints_the_same_plain_text_again(cli: Cli, demo: Path
     assert lines[5].split() == ["teacher", "aoti,", "cpu", "✗", "59.32", "4.16", "✓", "0.00"]
     assert lines[-3:] == [
         "Take fp16 on aoti, cpu: 19.32 ms (fp16, 2 threads, 256x256), file size 2.32 MB, "
-        "PSNR loss 0.00 [-0.00, 0.00] dB.",
-        "File: not in the run's folder; the run was made by: lightsharp run demo",
+        "PSNR loss 0.00 [0.00, 0.00] dB.",
+        "File: not in runs/demo, which is a report alone; its run was made, elsewhere, by: lightsharp run demo",
         "Timed on Intel(R) Xeon(R) Processor; milliseconds hold for that machine.",
     ]
     assert "\x1b" not in done.stdout
@@ -56,6 +58,12 @@ def test_the_file_to_take_is_named_if_it_is_there(cli: Cli, demo: Path) -> None:
     best = json.loads(done.stdout)["recommended"]
     assert (best["variant"], best["file"]) == ("fp16", "runs/demo/variants/fp16/fp16.pt2")
     assert best["size_mb"] == pytest.approx(2.31871)  # that of the record
+
+
+def test_what_makes_a_file_that_is_gone_is_a_run_into_the_same_folder(cli: Cli, demo: Path) -> None:
+    (demo / "recipe.yaml").write_text(recipe_path("demo").read_text())
+    done = cli("recommend", "runs/demo", "--max-latency-ms", "30")
+    assert "File: not in runs/demo. Type: lightsharp run runs/demo/recipe.yaml --out runs/demo\n" in done.stdout
 
 
 def test_a_size_that_the_record_lacks_is_that_of_all_files_on_disk(cli: Cli, demo: Path) -> None:
@@ -132,6 +140,7 @@ def test_of_several_runtimes_the_table_has_each_variant_once(cli: Cli, demo: Pat
         (["runs/demo", "--max-psnr-loss-db", "inf"], "--max-psnr-loss-db must be a number above 0; got 'inf'."),
         (["runs/demo", "--max-size-mb", "3mb"], "--max-size-mb must be a number above 0; got '3mb'."),
         (["runs/dmeo", "--max-size-mb", "3"], "runs/dmeo must be a run's folder with report.json; there is none."),
+        (["zzz"], "zzz must be a run's folder with report.json; there is none. Runs here: runs/demo."),
         (
             ["runs/demo", "--max-size-mb", "3", "--runtime", "atoi"],
             "no runtime 'atoi'. Did you mean 'aoti'? Known: aoti, eager,",

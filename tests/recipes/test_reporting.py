@@ -85,9 +85,21 @@ def test_what_a_run_lacks_is_said(cli: Cli, runs: Path) -> None:
         ),
         (
             "report zzz",
-            "zzz must be a run's folder with report.json; there is none. Type: lightsharp",
+            "zzz must be a run's folder with report.json; there is none. Runs here: runs/demo, runs/edge, runs/gpu",
         ),
         ("report edeg", "Did you mean runs/edge?"),
+        ("report runs", "there is none. Runs here: runs/demo, runs/edge, runs/gpu, runs/other, runs/stopped"),
+        ("report stoped", "Did you mean runs/stopped?"),
+        ("report students", "there is none. Type: lightsharp run students --out students"),
+        ("report runs/prunning", "Did you mean the recipe pruning? Type: lightsharp run pruning"),
+        ("watch zzz", "zzz must be a run's folder with recipe.yaml; there is none. Runs here: runs/stopped"),
+        (
+            "watch runs/edge --once",
+            "runs/edge must be a run's folder with recipe.yaml; it holds a finished report alone, of which there is "
+            "nothing to watch. Type: lightsharp report runs/edge",
+        ),
+        ("check runs/edge", "a finished report alone, and not what is expected of it. Type: lightsharp report"),
+        ("check demo", "demo must be a run's folder with recipe.yaml; there is none. Type: lightsharp run demo --out"),
         ("report runs/demo/report.json", "there is none. Did you mean runs/demo?"),
         ("report runs/demo runs/../runs/demo --out x", "the runs must be different; "),
         ("report runs/demo runs/gpu --out runs", "runs must be empty or a report's folder; it holds other things."),
@@ -105,8 +117,9 @@ def test_what_a_run_lacks_is_said(cli: Cli, runs: Path) -> None:
 def test_a_mistake_is_told_with_exit_code_2(cli: Cli, runs: Path, demo: Report, arguments: str, said: str) -> None:
     demo.run.data = "gopro"
     write_report(demo, runs / "other")
-    (runs.parent / "started").mkdir()
-    (runs.parent / "started/recipe.yaml").write_text("")
+    for folder in (runs.parent / "started", runs / "stopped"):
+        folder.mkdir()
+        (folder / "recipe.yaml").write_text("")
     before = (runs / "edge/report.json").read_bytes()
     done = cli(*arguments.split())
     assert done.returncode == 2, done.stdout
@@ -114,6 +127,20 @@ def test_a_mistake_is_told_with_exit_code_2(cli: Cli, runs: Path, demo: Report, 
     assert "Traceback" not in done.stderr
     assert not (runs.parent / "x").exists()
     assert (runs / "edge/report.json").read_bytes() == before
+
+
+def test_where_nothing_was_run_yet_the_recipes_are_named(cli: Cli) -> None:
+    done = cli("report", "zzz")
+    assert done.returncode == 2
+    assert "There are no runs here yet. Type lightsharp run and one of: demo, edge, " in done.stderr
+
+
+def test_a_report_without_variants_is_told(cli: Cli, runs: Path, demo: Report) -> None:
+    demo.variants = []
+    write_report(demo, runs / "demo")
+    done = cli("report", "runs/demo")
+    assert done.returncode == 0
+    assert "demo has no variants: its report.json names none, and the table is the teacher's alone\n" in done.stderr
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(cli: Cli, runs: Path) -> None:

@@ -7,11 +7,13 @@ import pytest
 
 from baseline.measurement import METRICS
 from reports.recommend import Candidate, Choice, Found, at_place, candidates_of, choose, number
-from reports.recommend_text import Asked, choice_json, left_out, notes, recommendation, value_text
+from reports.recommend_text import Asked, Place, choice_json, left_out, notes, recommendation, value_text
 from reports.record import GateVerdict, LatencyRow, Report, RunInfo, Variant
 
 NO_KERNEL = "XNNPACK must have a kernel for every operator; it has none for hardtanh."
 EXPLODED = "the loss stopped being finite at step 212; type --set lr=1e-4"
+
+PLACE = Place("runs/edge", "lightsharp run runs/edge/recipe.yaml --out runs/edge")
 
 
 def row(runtime: str, median_ms: float | None, missing: str | None = None, **given: Any) -> LatencyRow:
@@ -165,7 +167,9 @@ def test_a_limit_that_nothing_meets_names_the_best_and_by_how_much_it_misses(run
         "--max-size-mb 0.1: nothing meets it; the smallest is edge-int8 on openvino, cpu, with 0.5 MB, "
         "0.4 MB too large",
     ]
-    assert recommendation(choice, {"latency_ms": 5, "size_mb": 0.1}, run) == [unmet.said for unmet in choice.unmet]
+    assert recommendation(choice, {"latency_ms": 5, "size_mb": 0.1}, run, PLACE) == [
+        unmet.said for unmet in choice.unmet
+    ]
 
 
 def test_a_loss_that_nothing_meets(run: Report) -> None:
@@ -231,7 +235,7 @@ def test_candidates_that_miss_stand_in_the_order_of_what_they_miss(run: Report) 
 def test_a_recommendation_says_what_to_take_and_where_it_lies(run: Report) -> None:
     limits = {"latency_ms": 25.0}
     found = {("int8", "openvino"): Found("runs/edge/variants/int8/int8.xml", 1.0)}
-    assert recommendation(chosen(run, found, **limits), limits, run) == [
+    assert recommendation(chosen(run, found, **limits), limits, run, PLACE) == [
         "Take int8 on openvino, cpu: 10.00 ms (int8, 4 threads, 256x256), file size 1.00 MB, "
         "PSNR loss 0.08 [0.03, 0.13] dB.",
         "File: runs/edge/variants/int8/int8.xml",
@@ -240,18 +244,22 @@ def test_a_recommendation_says_what_to_take_and_where_it_lies(run: Report) -> No
 
 
 def test_a_teacher_that_keeps_the_limits_needs_no_compressing(run: Report) -> None:
-    said = recommendation(chosen(run, latency_ms=45), {"latency_ms": 45}, run)
+    said = recommendation(chosen(run, latency_ms=45), {"latency_ms": 45}, run, PLACE)
     assert said[0] == (
         "Take teacher on openvino, cpu: 40.00 ms (fp32, 4 threads, 256x256), file size 4.00 MB, PSNR loss 0.00 dB. "
         "It is the teacher itself: nothing needs compressing."
     )
-    assert said[1] == "File: not in the run's folder; the run was made by: lightsharp run edge.yaml"
+    assert said[1] == "File: not in runs/edge. Type: lightsharp run runs/edge/recipe.yaml --out runs/edge"
+    said = recommendation(chosen(run, latency_ms=45), {"latency_ms": 45}, run, Place("edge", ""))
+    assert said[1] == (
+        "File: not in edge, which is a report alone; its run was made, elsewhere, by: lightsharp run edge.yaml"
+    )
 
 
 def test_a_runtime_without_files_takes_the_artifact(run: Report) -> None:
     run.variants = [variant("int8", 0.08, [row("inductor", 3.0, file=None, device="cuda", threads=1)], {"openvino": 1})]
     limits = {"latency_ms": 5.0}
-    said = recommendation(chosen(run, {("int8", "inductor"): Found("int8/artifact")}, **limits), limits, run)
+    said = recommendation(chosen(run, {("int8", "inductor"): Found("int8/artifact")}, **limits), limits, run, PLACE)
     assert "(int8, 1 thread, 256x256), file size unknown (inductor runs the network in memory; there is no" in said[0]
     assert said[1] == "Artifact: int8/artifact"
     assert said[-1] == "Timed on Mali; milliseconds hold for that machine."
