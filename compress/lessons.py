@@ -37,9 +37,10 @@ class Lesson:
 class LessonCache:
     """Lessons of single crops on disk, in half precision, each under the checksum of its crop.
 
-    `folder` belongs to one teacher, one choice of layers and all else that lessons depend on; `expected` crops will be
-    asked for. Reading is timed against computing once both are known: where it is no faster, the cache is left. What it
-    costs to write a lesson, once, is told but not judged. `not_kept` says why nothing more is kept, if that is so.
+    `folder` belongs to one teacher, one choice of layers and all else that lessons depend on; up to `expected` crops
+    will be asked for. Reading is timed against computing once both are known: where it is no faster, the cache is left.
+    What it costs to write a lesson, once, is told but not judged. `not_kept` says why nothing more is kept, if that is
+    so.
     """
 
     def __init__(self, folder: Path, expected: int | None = None) -> None:
@@ -97,7 +98,7 @@ class LessonCache:
         if not self.kept and self.expected:
             megabytes = self.expected * beside.stat().st_size / 1e6
             console.print(
-                f"the teacher's lessons of {self.expected} crops are kept in {self.folder}: {megabytes:.0f} MB; "
+                f"the teacher's lessons of {self.expected} crops are kept in {self.folder}: up to {megabytes:.0f} MB; "
                 "delete them when you like",
                 highlight=False,
                 markup=False,

@@ -116,7 +116,8 @@ def teacher_for(given: StageInput, stage_name: str, settings: FitSettings, layer
     folder = teacher_folder(given, stage_name)
     cache = None
     if settings.crop_set is not None and given.store is not None:
-        cache = LessonCache(given.store.folder / "lessons" / _lessons_key(folder, layers), settings.crop_set)
+        expected = min(settings.crop_set, pictures_of(settings))
+        cache = LessonCache(given.store.folder / "lessons" / _lessons_key(folder, layers), expected)
     network = load(folder).network
     check_crops(settings.crops, network)
     return Teacher(network, layers, cache)

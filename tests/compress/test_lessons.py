@@ -130,7 +130,7 @@ def test_what_lessons_will_take_is_said_and_that_a_disk_is_full(
     cache.keep(crops, [crops], seconds=1.0)
     said = " ".join(capsys.readouterr().err.split())
     assert said.startswith("the teacher's lessons of 5000 crops are kept in ")
-    assert said.endswith(": 8 MB; delete them when you like")  # 5000 crops of 3x16x16 halves, and headers
+    assert said.endswith(": up to 8 MB; delete them when you like")  # 5000 crops of 3x16x16 halves, and headers
     monkeypatch.setattr("compress.lessons._SPARE_BYTES", 1e30)
     cache.keep(torch.rand(1, 3, 16, 16), [crops[:1]], seconds=1.0)
     assert "not all were kept" in str(cache)

@@ -238,6 +238,16 @@ def test_lessons_are_kept_apart_where_they_would_differ(
     assert folder(*(["decoder.1"] if change == "layers" else [])) != before
 
 
+@pytest.mark.parametrize(("steps", "expected"), [(3, 24), (1000, 4000)])
+def test_a_short_training_asks_for_lessons_of_no_more_crops_than_it_draws(
+    steps: int, expected: int, tmp_path: Path
+) -> None:
+    given = StageInput(None, artifact_folder("photos"), DataSet("x", PairSet({})), tmp_path, tmp_path, Store(tmp_path))
+    cache = teacher_for(given, "distill", FitSettings(steps=steps, batch=8, crop=64, crop_set=4000)).cache
+    assert cache is not None
+    assert cache.expected == expected
+
+
 def test_distillation_is_the_same_whatever_was_done_before_it(tmp_path: Path) -> None:
     content = {"distill": {"steps": 1, "batch": 1, "crop": 32, "workers": 0, "features_weight": 1.0}}
     (step,) = parse_steps(content, "x")

@@ -269,7 +269,10 @@ def test_a_gate_on_what_is_not_measured_is_refused() -> None:
             "variants.int8.0.train.steps=3",
             "demo.variants.int8.0 must be one stage; got quantize, train. Begin each with a dash of its own.",
         ),
-        ("variants.int8={prune: {ratio: 0.3}}", "must be a list of stages, such as [prune: {params_cut: 0.3}]; got {'p"),
+        (
+            "variants.int8={prune: {ratio: 0.3}}",
+            "must be a list of stages, such as [prune: {params_cut: 0.3}]; got {'p",
+        ),
         (
             "variants.a=[{distill: {features: scale, features_weight: 1, steps: 1}}]",
             "must be scales, or a mapping",
