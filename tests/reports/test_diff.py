@@ -255,8 +255,9 @@ def test_the_terminal_shows_what_is_not_the_same_and_sums_up(demo: Report, chang
     set_metric(variant_of(changed, "int8"), "psnr_db", variant_of(demo, "int8").metrics["psnr_db"].value - 0.25)
     changed.run.environment["torch"] = "2.14"
     text = shown(compared(demo, changed))
-    row = next(line.split() for line in text.splitlines() if line.startswith("int8"))
-    assert row == ["int8", "PSNR", "dB", "26.96", "26.71", "-0.25", "[-0.25,", "-0.25]", "✗", "worse"]
+    lines = text.splitlines()
+    row = lines[lines.index("int8") + 1].split()
+    assert row == ["PSNR", "dB", "26.96", "26.71", "-0.25", "[-0.25,", "-0.25]", "✗", "worse"]
     assert "fp16" not in text
     assert "environment of torch: 2.13.0+cpu → 2.14" in text
     assert "3 numbers changed for the worse beyond noise (int8: PSNR, PSNR loss, Gain kept)" in " ".join(text.split())
@@ -268,13 +269,47 @@ def test_a_narrow_terminal_loses_no_verdict(demo: Report) -> None:
     assert text.count("not comparable 1") == 21
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_no_word_of_the_table_is_broken(demo: Report, width: int) -> None:
+    for variant in demo.variants:
+        variant.name += "-with-a-name-that-is-long"
+    other = on_gpu(demo)
+    other.run.environment = demo.run.environment
+    for variant in (other.teacher, *other.variants):
+        for row, runtime in zip(variant.latency, ("aoti", "onnxruntime"), strict=True):
+            row.runtime = runtime
+            row.median_ms, row.p10_ms, row.p90_ms = (
+                1.5 * (end or 0) for end in (row.median_ms, row.p10_ms, row.p90_ms)
+            )
+    found = difference(("old-run-with-a-long-name", demo), ("new-run-with-a-long-name", other))
+    text = shown(found, width)
+    assert max(map(len, text.splitlines())) <= width
+    numbers = [one for one in found.numbers if one.verdict != "same"]
+    assert len(numbers) == 14
+    words = {word for one in numbers for word in (one.variant, *one.verdict.split())}
+    words |= {"latency", "(aoti,", "cpu)", "(onnxruntime,", "cuda)", "1x256x256"}
+    words |= {f"{end:.2f}" for one in numbers if one.old and one.new for end in (one.old, one.new) if 10 <= end < 100}
+    words |= {"..".join(f"{end:.2f}" for end in one.old_range) for one in numbers if one.old_range and one.new_range}
+    assert {"worse", "58.60..60.63"} <= words
+    assert words <= set(text.split())
+
+
+def test_counts_are_in_full_only_where_they_would_look_alike(demo: Report, changed: Report) -> None:
+    for report, params, macs in ((demo, 926_435, 8.71e9), (changed, 926_436, 9.71e9)):
+        set_metric(variant_of(report, "fp16"), "params", params)
+        set_metric(variant_of(report, "fp16"), "macs", macs)
+    rows = {line.split()[0]: line.split() for line in shown(compared(demo, changed)).splitlines() if "worse" in line}
+    assert rows["Parameters"] == ["Parameters", "926,435", "926,436", "+1", "(0.0%)", "✗", "worse"]
+    assert rows["MACs"][:8] == ["MACs", "8.71", "G", "9.71", "G", "+1.00", "G", "(+11.5%)"]
+
+
 def test_no_zero_has_a_sign(demo: Report, changed: Report) -> None:
     one = NumberChange(variant="int8", what="psnr_loss_db", unit="dB", old=-0.001, new=-0.003, verdict="within noise")
     one = one.model_copy(update={"difference": -0.002, "ci95": (-0.004, 0.004)})
     file = one.model_copy(update={"what": "file_mb", "unit": "MB", "old": 4.0, "new": 3.999, "difference": -0.001})
     text = shown(compared(demo, changed).model_copy(update={"numbers": [one, file.model_copy(update={"ci95": None})]}))
     rows = [line.split() for line in text.splitlines() if "within noise" in line][:2]
-    assert rows[0][:8] == ["int8", "PSNR", "loss", "dB", "0.00", "0.00", "0.00", "[0.00,"]
+    assert rows[0][:8] == ["PSNR", "loss", "dB", "0.00", "0.00", "0.00", "[0.00,", "0.00]"]
     assert rows[1] == ["File", "MB", "4.00", "4.00", "0.00", "(0.0%)", "within", "noise"]
 
 
