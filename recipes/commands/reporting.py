@@ -65,7 +65,8 @@ def diff(old: Path, new: Path, form: str, as_json: bool, fail_on_change: bool) -
     """
     names = _run_names((old, new))
     one, other = read_run(old), read_run(new)
-    if {variant.name for variant in one.variants}.isdisjoint(variant.name for variant in other.variants):
+    mine, others = ({variant.name for variant in read.variants} for read in (one, other))
+    if (mine or others) and not mine & others:
         raise UserError(
             f"the runs must have a variant in common; {names[0]} has {_some_variants(one)}, {names[1]} has "
             f"{_some_variants(other)}. To see them side by side, type: lightsharp report {old} {new} --out runs/merged"
