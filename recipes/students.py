@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from baseline.artifact import Artifact, read_manifest
 from baseline.data.datasets import open_data
+from baseline.errors import UserError
 from baseline.folding import deployed_form
 from baseline.output import write_whole
 from baseline.progress import console, progress
@@ -35,20 +36,24 @@ _PREFERRED = ("openvino", "onnxruntime", "aoti")
 """Runtimes for CPUs, those whose files are made in seconds first."""
 
 
-_Times = dict[str, dict[str, float | None]]
-"""Milliseconds by network and precision."""
+_Times = dict[str, float | None]
+"""Milliseconds by precision; None where it was not timed."""
 _TIMES = TypeAdapter(_Times)
+_UNTIMED: _Times = dict.fromkeys(PRECISIONS)
+
+TIME = "lightsharp ls students --time"
+"""What times them."""
 
 
 @dataclass(frozen=True)
 class StudentRow:
-    """A student sized after the shipped teacher: its cost, and median milliseconds by precision (None: not timed)."""
+    """A student sized after the shipped teacher: its cost, and median milliseconds by precision."""
 
     name: str
     about: str
     params: int
     macs: int
-    latency_ms: dict[str, float | None]
+    latency_ms: _Times
 
 
 @dataclass(frozen=True)
@@ -60,25 +65,36 @@ class StudentTable:
     conditions: str
 
 
-def student_table(timed: bool) -> StudentTable:
-    """All students. `timed`: time them where that has not been done on this machine with these versions."""
-    networks = _networks()
-    runtime = next((name for name in _PREFERRED if file_runtime(name).unavailable("cpu") is None), None)
-    found, conditions = {}, "not timed: no runtime with files is usable here; type: lightsharp doctor"
-    if runtime is not None:
-        found = _known(runtime, networks) or (_timed(runtime, networks) if timed else {})
-        conditions = f"median ms of one {SIZE[0]}x{SIZE[1]} picture, {runtime}, random weights, all in turn, "
-        conditions += f"{torch.get_num_threads()} threads, {describe_machine().get('cpu', 'this CPU')}"
-        if not found:
-            conditions = "not timed on this machine yet: leave --no-measure out"
+def student_table() -> StudentTable:
+    """All students, with the latencies that were taken before on this machine with these versions."""
+    networks, runtime = _networks(), _runtime()
+    times = {name: _UNTIMED if runtime is None else _known(runtime, artifact) for name, artifact in networks.items()}
     about = {TEACHER: "the shipped teacher"} | STUDENTS.describe()
     rows = []
     for name, artifact in networks.items():
         counted = cost(artifact.network, SIZE)
-        rows.append(
-            StudentRow(name, about[name], counted.params, counted.macs, found.get(name, dict.fromkeys(PRECISIONS)))
-        )
-    return StudentTable(rows[0], rows[1:], conditions)
+        rows.append(StudentRow(name, about[name], counted.params, counted.macs, times[name]))
+    return StudentTable(rows[0], rows[1:], _conditions(runtime, times))
+
+
+def time_students() -> None:
+    """Time what was not timed on this machine yet or, where all was, all again; each is told and kept as it comes.
+
+    A UserError where no runtime can.
+    """
+    runtime = _runtime()
+    if runtime is None:
+        raise UserError("--time must have a runtime with files; none is usable here. Type: lightsharp doctor")
+    networks = _networks()
+    untimed = {name: artifact for name, artifact in networks.items() if _known(runtime, artifact) == _UNTIMED}
+    asked = untimed or networks
+    with progress(f"timing with {runtime}", len(asked)) as steps:
+        for number, (name, artifact) in enumerate(asked.items(), 1):
+            times = _timed(runtime, artifact)
+            write_whole(_cache(runtime, artifact), json.dumps(times))
+            said = ", ".join(f"{precision} {ms:.1f} ms" for precision, ms in times.items() if ms is not None)
+            console.print(f"{name}: {said}", highlight=False)
+            steps(number)
 
 
 def as_json(table: StudentTable) -> dict[str, Any]:
@@ -98,9 +114,28 @@ def _networks() -> dict[str, Artifact]:
     return networks
 
 
-def _cache(runtime: str, networks: dict[str, Artifact]) -> Path:
+def _runtime() -> str | None:
+    """What times them: the first that is usable here."""
+    return next((name for name in _PREFERRED if file_runtime(name).unavailable("cpu") is None), None)
+
+
+def _conditions(runtime: str | None, times: dict[str, _Times]) -> str:
+    """Under which conditions they were timed, or why they were not, and what to type."""
+    if runtime is None:
+        return "not timed: no runtime with files is usable here; type: lightsharp doctor"
+    untimed = [name for name, taken in times.items() if taken == _UNTIMED]
+    if len(untimed) == len(times):
+        return f"not timed on this machine yet; that takes some minutes; type: {TIME}"
+    said = f"median ms of one {SIZE[0]}x{SIZE[1]} picture, {runtime}, random weights, fp32 and int8 of each in turn, "
+    said += f"{torch.get_num_threads()} threads, {describe_machine().get('cpu', 'this CPU')}; "
+    return said + (f"not timed yet: {', '.join(untimed)}; type: {TIME}" if untimed else f"to time them again: {TIME}")
+
+
+def _cache(runtime: str, artifact: Artifact) -> Path:
     identity = {
-        "networks": {name: [artifact.architecture, artifact.arguments] for name, artifact in networks.items()},
+        "network": [artifact.architecture, artifact.arguments],
+        "size": SIZE,
+        "threads": torch.get_num_threads(),
         "machine": describe_machine(),
         "runtime": runtime,
         "versions": library_versions(RUNTIMES[runtime].packages),
@@ -108,38 +143,30 @@ def _cache(runtime: str, networks: dict[str, Artifact]) -> Path:
     return cache_folder() / "students" / f"{key_of(identity)}.json"
 
 
-def _known(runtime: str, networks: dict[str, Artifact]) -> _Times:
-    """What was timed here before; nothing if its file is damaged or lacks a network."""
-    path = _cache(runtime, networks)
+def _known(runtime: str, artifact: Artifact) -> _Times:
+    """What was timed here before; nothing if its file is damaged."""
+    path = _cache(runtime, artifact)
     if not path.is_file():
-        return {}
+        return _UNTIMED
     try:
         known = _TIMES.validate_json(path.read_text())
     except ValueError:
         known = {}
-    if any(known.get(name, {}).keys() != set(PRECISIONS) for name in networks):
+    if known.keys() != set(PRECISIONS):
         console.print(f"{path} is damaged, and not used", highlight=False, markup=False)
-        return {}
+        return _UNTIMED
     return known
 
 
-def _timed(runtime: str, networks: dict[str, Artifact]) -> _Times:
-    """Export everything in both precisions, time it in turn, and keep that."""
-    console.print(f"timing {len(networks)} networks on this machine, once: a minute each", highlight=False)
-    restorers: dict[tuple[str, str], Restorer] = {}
-    with tempfile.TemporaryDirectory() as folder, progress("exporting", len(PRECISIONS) * len(networks)) as steps:
-        for name, artifact in networks.items():
-            for precision in PRECISIONS:
-                path = Path(folder) / name / f"{precision}{RUNTIMES[runtime].suffix}"
-                restorers[name, precision] = _exported(artifact, precision, path, runtime)
-                steps(len(restorers))
-        labels = {f"{name} {precision}": restorer for (name, precision), restorer in restorers.items()}
-        taken = time_in_turn(labels, "cpu", LatencySettings(SIZE))
-    found: _Times = {
-        name: {precision: taken[f"{name} {precision}"].median_ms for precision in PRECISIONS} for name in networks
-    }
-    write_whole(_cache(runtime, networks), json.dumps(found))
-    return found
+def _timed(runtime: str, artifact: Artifact) -> _Times:
+    """Export a network in both precisions, and time them in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        restorers = {
+            precision: _exported(artifact, precision, Path(folder) / f"{precision}{RUNTIMES[runtime].suffix}", runtime)
+            for precision in PRECISIONS
+        }
+        taken = time_in_turn(restorers, "cpu", LatencySettings(SIZE))
+    return {precision: taken[precision].median_ms for precision in PRECISIONS}
 
 
 def _exported(artifact: Artifact, precision: str, path: Path, runtime: str) -> Restorer:

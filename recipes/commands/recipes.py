@@ -20,19 +20,25 @@ from reports.table import DASH
 
 @click.command()
 @click.argument("what", default="recipes")
-@click.option("--no-measure", is_flag=True, help="Of students: do not time what was not timed here before.")
+@click.option("--time", "timed", is_flag=True, help="Of students: time what was not timed here yet, or all again.")
 @json_option
-def ls(what: str, no_measure: bool, as_json: bool) -> None:
-    """List WHAT: recipes (default), networks, students, datasets, criteria, schemes, runtimes,
-    stages, presets or augmentations. Students come with their cost and, once it was taken, their latency here."""
+def ls(what: str, timed: bool, as_json: bool) -> None:
+    """List WHAT: recipes (default), networks, students, datasets, criteria, allocations, calibrations, schemes,
+    runtimes, stages, presets or augmentations.
+
+    Students come with their cost and, once it was taken with --time, their latency on this machine.
+    """
+    listed = describe(what)
     if what == "students":
-        _list_students(not no_measure, as_json)
+        _list_students(timed, as_json)
         return
+    if timed:
+        raise UserError(f"--time must go with students; got {what}. Type: lightsharp ls students --time")
     if as_json:
-        click.echo(json.dumps(describe(what), indent=1))
+        click.echo(json.dumps(listed, indent=1))
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, about in describe(what).items():
+    for name, about in listed.items():
         table.add_row(Text(name, style="bold"), Text(about))
     Console().print(table)
 
@@ -40,7 +46,9 @@ def ls(what: str, no_measure: bool, as_json: bool) -> None:
 def _list_students(timed: bool, as_json: bool) -> None:
     from recipes import students
 
-    table = students.student_table(timed)
+    if timed:
+        students.time_students()
+    table = students.student_table()
     if as_json:
         click.echo(json.dumps(students.as_json(table), indent=1))
         return
