@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from compress.cost import cost
 from compress.students import student_plan
 from recipes.resolve import artifact_folder
 from recipes.schema import read_recipe, shipped_recipes
+from tests.reports.records import shipped
 
 
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
@@ -32,6 +34,14 @@ def test_what_a_recipe_expects_of_new_networks_is_what_they_cost(name: str) -> N
         for key in cuts.keys() & expected.keys():
             low, high = expected[key]
             assert low <= cuts[key] <= high, (variant, key)
+
+
+def test_the_minutes_that_the_students_take_are_those_of_their_record() -> None:
+    recipe, _ = read_recipe("students")
+    stated = re.search(r"(\d+) minutes of training", recipe.description)
+    assert stated is not None
+    taken = sum(variant.effort.minutes for variant in shipped("students").variants)
+    assert float(stated[1]) == pytest.approx(taken, rel=0.1)
 
 
 # The demo, whose methods are all among those of the others, is run by .ci/run itself.
