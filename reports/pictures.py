@@ -17,6 +17,7 @@ from reports.record import PictureRow, Report, Variant
 PAGE_BYTES = 12_000_000
 MOST_VARIANTS = 20
 _MARKUP_BYTES = 2_000  # of a figure and its crops, without the picture's own bytes
+_NO_FILE = "no picture"
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,20 @@ class Shot:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Why some pictures are not on the page, and whose they are."""
+    """Why some pictures are not on the page, whose they are, and whether there are files of them."""
 
     reason: str
     names: list[str]
+    filed: bool = True
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """All that is kept, and what is not."""
+    """All that is kept, and what is not; `missing` says why there is no picture at all."""
 
     shots: list[Shot] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,13 @@ def gallery(report: Report, folder: Path, room: int, pictured: Collection[str] =
     embedded: dict[bytes, str] = {}
     shots: list[Shot] = []
     crowded: list[str] = []
+    unfiled: list[str] = []
     names = report.run.sample_pictures
     for place, name in enumerate(names if room > 0 else [], 1):
         files = [_read(folder, name, column.file) for column in columns]
+        if all(file.absent == _NO_FILE for file in files):
+            unfiled.append(name)
+            continue
         fitting = _fitting(columns, files, room)
         if not fitting or (shots and len(fitting) < len(columns)):
             break
@@ -106,7 +113,23 @@ def gallery(report: Report, folder: Path, room: int, pictured: Collection[str] =
         if len(fitting) < len(columns):
             crowded = [column.label for i, column in enumerate(columns) if i not in fitting]
             break
-    return Gallery(shots, _left_out(report, kept, crowded, names[len(shots) :]))
+    if names and unfiled == names:
+        return Gallery(missing=_why_none(folder, len(names)))
+    dropped = [name for name in names if name not in {*unfiled, *(shot.name for shot in shots)}]
+    return Gallery(shots, [*_left_out(report, kept, crowded, dropped), *_without_files(unfiled, len(names))])
+
+
+def _why_none(folder: Path, count: int) -> str:
+    """Why the page has no pictures."""
+    if not folder.is_dir():
+        return "the folder “pictures”, which a run writes beside its report.json, is not there"
+    return f"the folder “pictures” beside report.json holds none of the run's {count} test pictures"
+
+
+def _without_files(names: list[str], count: int) -> list[LeftOut]:
+    """Test pictures of which there is nothing to show."""
+    reason = f"There is no file of some test pictures: {len(names)} of {count}."
+    return [LeftOut(reason, names, filed=False)] if names else []
 
 
 def _kept(report: Report, pictured: Collection[str]) -> list[str]:
@@ -200,12 +223,12 @@ def _read(folder: Path, name: str, column: str) -> _File:
     try:
         inside = path.resolve().is_relative_to(folder.resolve()) and path.name == f"{column}.webp"
         if not inside or not path.is_file():
-            return _File(absent="no picture")
+            return _File(absent=_NO_FILE)
         data = path.read_bytes()
     except (OSError, ValueError):  # too long a name, a null byte, no permission
-        return _File(absent="no picture: the file cannot be read")
+        return _File(absent=f"{_NO_FILE}: the file cannot be read")
     try:
         with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
             return _File(data, np.asarray(image.convert("RGB")))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return _File(absent="no picture: the file is damaged")
+        return _File(absent=f"{_NO_FILE}: the file is damaged")
