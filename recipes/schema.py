@@ -118,7 +118,7 @@ class _RecipeFile(Settings):
     teacher: dict[str, Any] = Field(default={"network": "photos"})
     data: dict[str, Any] = Field(default={"name": "photos"})
     measure: dict[str, Any] = Field(default_factory=dict)
-    variants: dict[str, list[dict[str, Any]]]
+    variants: dict[str, list[Any]]
     gates: dict[str, Any] = Field(default_factory=dict)
     expect: dict[str, dict[str, Interval]] = Field(default_factory=dict)
 
@@ -242,13 +242,13 @@ def _check_in_recipe(settings: Settings, where: str) -> None:
         )
 
 
-def _chains(variants: dict[str, list[dict[str, Any]]], where: str) -> dict[str, list[Step]]:
+def _chains(variants: dict[str, list[Any]], where: str) -> dict[str, list[Step]]:
     chains: dict[str, list[Step]] = {}
     for name, steps in variants.items():
         place = f"{where}.variants.{name}"
         _check_variant_name(name, place)
         start: list[Step] = []
-        if steps and "from" in steps[0]:
+        if steps and isinstance(steps[0], dict) and "from" in steps[0]:
             base = steps[0]["from"]
             if len(steps[0]) > 1:
                 raise UserError(
