@@ -67,6 +67,13 @@ def live_state(folder: Path) -> RunState:
     return state.model_copy(update={"unreadable_lines": unreadable})
 
 
+def has_ended(folder: Path) -> bool:
+    """Whether the last run of a folder came to its end, as far as a log says anything."""
+    log = folder / LOG
+    events, _ = read_events(log.read_text(errors="replace")) if log.is_file() else ([], 0)
+    return not events or events[-1]["event"] == "end"
+
+
 def read_events(text: str) -> tuple[list[Event], int]:
     """The log's events since the run last began, and how many lines are damaged; a last one may be half written."""
     events: list[Event] = []

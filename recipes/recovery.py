@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from baseline.errors import UserError
-from recipes.live import RunState, live_state
+from recipes.live import RunState, has_ended, live_state
 from recipes.run_folder import no_run
 from recipes.schema import read_recipe
 from reports.record import Report
@@ -13,7 +13,7 @@ from reports.write import read_report
 
 
 def read_run(folder: Path) -> Report:
-    """The report of a run's folder, or of what a run that was killed left there.
+    """The report of a run's folder; of what the last run left there, if that was killed or goes on.
 
     A UserError that names the nearest folder where there is none.
     """
@@ -21,7 +21,7 @@ def read_run(folder: Path) -> Report:
     left = (folder / "recipe.yaml").is_file() or any(folder.glob("variants/*/record.json"))
     if not (has_report or left):
         raise no_run(folder, "report.json")
-    if not has_report:
+    if not has_report or (left and not has_ended(folder)):
         return recovered_run(folder)
     read = read_report(folder)
     return recovered_run(folder) if is_recovered(read) else read

@@ -1,0 +1,29 @@
+"""What is read of a run that was begun again where an earlier one had ended."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recipes.recovery import read_run
+from recipes.schema import recipe_path
+from reports.recover import is_recovered
+from reports.write import write_report
+from tests.reports.records import shipped
+
+
+@pytest.mark.parametrize(
+    ("events", "recovered"), [([], False), (["begin", "end"], False), (["begin", "end", "begin"], True)]
+)
+def test_a_report_of_an_earlier_run_is_not_taken_for_the_last(
+    events: list[str], recovered: bool, tmp_path: Path
+) -> None:
+    write_report(shipped("demo"), tmp_path)
+    shutil.copyfile(recipe_path("demo"), tmp_path / "recipe.yaml")
+    lines = [json.dumps({"time": "2026-01-01T00:00:00+00:00", "event": event}) + "\n" for event in events]
+    (tmp_path / "log.jsonl").write_text("".join(lines))
+    record = tmp_path / "variants/teacher/record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(shipped("demo").teacher.model_dump_json())
+    assert is_recovered(read_run(tmp_path)) is recovered
