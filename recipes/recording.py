@@ -20,6 +20,10 @@ _ALIGNED = (
 )
 
 
+_NOT_YET = "the run ended before it was scored and timed"
+"""Why a record has costs alone. One that is complete takes its place."""
+
+
 @dataclass
 class Finished:
     """A variant whose stages are done: what it is, its stages' outcomes, its files' proofs, and reasons for none."""
@@ -48,17 +52,29 @@ def record_of(
 ) -> Variant:
     """The record of one variant; `cost` comes from `measuring.cost_cached`."""
     metrics = {**_cost_metrics(one, cost), **_quality_metrics(one.subject, scores, reference)}
-    missing = {key: m.missing for key, m in metrics.items() if m.missing is not None} | one.missing
+    made = _row(one, metrics, latency, reference.gates)
+    return made.model_copy(update={"pictures": _picture_rows(scores)})
+
+
+def unscored_record_of(one: Finished, cost: dict[str, Any], gates: Gates) -> Variant:
+    """The record of a variant that is made, and neither scored nor timed yet: what a run leaves that is killed then."""
+    costs = _cost_metrics(one, cost)
+    keys = METRICS.keys() - ({"psnr_loss_db", "gain_kept"} if one.subject.name == "teacher" else set())
+    made = _row(one, {key: METRICS[key].lacking(_NOT_YET) for key in METRICS if key in keys} | costs, [], gates)
+    return made.model_copy(update={"missing": {**made.missing, "latency": _NOT_YET}})
+
+
+def _row(one: Finished, metrics: dict[str, Measurement], latency: list[LatencyRow], gates: Gates) -> Variant:
+    """A record without pictures."""
     return Variant(
         name=one.subject.name,
         chain=[outcome["stage"] for outcome in one.outcomes],
         metrics=metrics,
         latency=latency,
         effort=_effort(one.outcomes),
-        missing=missing,
-        gates=[] if one.subject.name == "teacher" else judge(metrics, latency, reference.gates),
+        missing={key: m.missing for key, m in metrics.items() if m.missing is not None} | one.missing,
+        gates=[] if one.subject.name == "teacher" else judge(metrics, latency, gates),
         details=[{"stage": o["stage"], **o["details"]} for o in (*one.outcomes, *one.deployed)],
-        pictures=_picture_rows(scores),
     )
 
 

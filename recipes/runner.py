@@ -30,7 +30,7 @@ from recipes.measuring import (
     time_cached,
 )
 from recipes.pipeline import Pipeline
-from recipes.recording import Finished, Reference, judge, record_of, run_info
+from recipes.recording import Finished, Reference, judge, record_of, run_info, unscored_record_of
 from recipes.resolve import artifact_folder
 from recipes.run_log import RunLog
 from recipes.schema import Recipe, Step, as_yaml
@@ -92,6 +92,7 @@ class _Run:
 
     def go(self) -> Report:
         """All of it, in order."""
+        drop_variants_(self.out)  # at once: what a killed run leaves must not be taken for this one's
         finished, failed = self._make_all()
         self._tell({"event": "time", "variant": "all", "how": "in turn"})
         subjects = [one.subject for one in finished.values()]
@@ -103,7 +104,6 @@ class _Run:
         self._keep_sharp()
         scores = self._score_all(finished, failed)
         reference = Reference(blurred=blurred, teacher=scores[TEACHER], gates=self.recipe.gates)
-        drop_variants_(self.out)
         for variant in failed.values():
             self._write_record(variant)
         records = {}
@@ -162,7 +162,10 @@ class _Run:
                 files[place.runtime] = exported.folder / f"network{suffix}"
                 deployed.append({"stage": f"export: {place.runtime}", "details": exported.outcomes[-1]["details"]})
         missing = {f"{runtime} file": reason for runtime, reason in refused.items()}
-        return Finished(Subject(name, made.folder, files, refused), made.outcomes, missing, deployed)
+        finished = Finished(Subject(name, made.folder, files, refused), made.outcomes, missing, deployed)
+        cost = cost_cached(self.store, artifact_of(finished.subject), self.recipe.measure.size)
+        self._write_record(unscored_record_of(finished, cost, self.recipe.gates))
+        return finished
 
     def _score_all(self, finished: dict[str, Finished], failed: dict[str, Variant]) -> dict[str, list[PictureScore]]:
         """The scores by name; a variant that restores no pictures at all moves from the finished to the failed."""
@@ -215,7 +218,7 @@ class _Run:
         """Write a variant's record; returns its folder."""
         folder = self.out / "variants" / record.name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "record.json").write_text(record.model_dump_json(indent=1) + "\n")
+        write_whole(folder / "record.json", record.model_dump_json(indent=1) + "\n")
         return folder
 
     def _tell(self, event: dict[str, Any]) -> None:

@@ -32,18 +32,19 @@ class Asked:
 
 
 def recovered(folder: Path, asked: Asked, environment: dict[str, str]) -> Report:
-    """The report of what a run finished; a variant without a readable record failed, and says why.
+    """The report of what a run made; a row without a readable record failed, and says why: the teacher's, too.
 
-    A UserError if there is no teacher to compare with.
+    A UserError if there is no record at all, and no recipe that says what the run was for.
     """
     read = {path.parent.name: _record(path) for path in sorted(folder.glob("variants/*/record.json"))}
-    teacher = read.pop(_TEACHER, "there is none")
-    if isinstance(teacher, str):
-        recipe = folder / "recipe.yaml"
+    if not (read or asked.chains):
         raise UserError(
-            f"{folder} must hold report.json, or the teacher's record: variants/{_TEACHER}/record.json; {teacher}. "
-            f"Type: lightsharp run {recipe if recipe.is_file() else 'RECIPE'} --out {folder}"
+            f"{folder} must hold report.json, records of variants, or a recipe.yaml that can be read; it holds none. "
+            f"{asked.unread}"
         )
+    teacher = _variant(_TEACHER, read.pop(_TEACHER, None), asked)
+    if teacher.status == "failed":
+        teacher.missing["effort"] = f"{_TEACHER} failed: {teacher.error}"
     variants = [_variant(name, read.get(name), asked) for name in dict.fromkeys([*asked.chains, *read])]
     conditions = [_RECOVERED]
     if asked.unread:
@@ -69,7 +70,8 @@ def is_recovered(report: Report) -> bool:
 def gaps(report: Report, folder: Path) -> list[str]:
     """What a run's folder should hold for its report and does not, by path."""
     made = [variant.name for variant in (report.teacher, *report.variants) if variant.status == "done"]
-    columns = [_TEACHER, *(name for name in made if name != report.teacher.name)]
+    teacher = [_TEACHER] if report.teacher.name in made else []
+    columns = [*teacher, *(name for name in made if name != report.teacher.name)]
     folders = [f"variants/{name}" for name in columns]
     pictures = [
         f"pictures/{picture}/{column}.webp"

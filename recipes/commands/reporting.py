@@ -11,6 +11,7 @@ from baseline.errors import UserError
 from baseline.output import output_folder
 from recipes.options import json_option
 from recipes.recovery import read_run
+from recipes.run_folder import making
 from reports.card import write_cards
 from reports.diff import difference
 from reports.diff_view import diff_view
@@ -41,6 +42,11 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
     runs = list(zip(_run_names(folders), map(read_run, folders), folders, strict=True))
     for name, read, folder in runs:
         _tell_gaps(name, read, folder)
+        if len(runs) > 1 and is_recovered(read) and not read.teacher.pictures:
+            raise UserError(
+                f"{folder} must have scored its teacher to be set beside other runs; it was stopped before. "
+                f"Type: {making(folder)}"
+            )
     merged = merge([(name, read) for name, read, _ in runs])
     target = output_folder(folders[0]) if out is None else _report_folder(out, merged.run.name)
     if out is not None:
@@ -94,9 +100,11 @@ def _tell_gaps(name: str, read: Report, folder: Path) -> None:
             f"{name} has no variants: its report.json names none, and the table is the teacher's alone", err=True
         )
     if is_recovered(read):
-        without = [variant.name for variant in read.variants if variant.status == "failed"]
+        without = [variant.name for variant in (read.teacher, *read.variants) if variant.status == "failed"]
         told = f"; failed or without a record: {', '.join(without)}" if without else ""
-        click.echo(f"{name} has no report.json of its own: this one is made of its variants' records{told}", err=True)
+        click.echo(f"{name} has no report.json of its own: this one is made of what it left{told}", err=True)
+        if making(folder):
+            click.echo(f"to go on where it stopped, type: {making(folder)}", err=True)
     missing = [] if is_merged(read) else gaps(read, folder)
     if missing:
         rest = f" and {len(missing) - _MOST_GAPS} more" if len(missing) > _MOST_GAPS else ""

@@ -27,10 +27,12 @@ def run(recipe: str, assignments: tuple[str, ...], out: Path | None, dry_run: bo
     """Run a recipe: a shipped name or a YAML file. A run that was killed goes on where it was."""
     checked, content = read_recipe(recipe, assignments)
     name = Path(recipe).stem
+    folder = out or RUNS / name
     if dry_run:
-        _show_plans(checked, out or RUNS / name)
+        _show_plans(checked, folder)
         return
-    _run_and_show(checked, content, name, out or RUNS / name)
+    own = Path(recipe) == folder / "recipe.yaml"  # a run that goes on keeps its name
+    _run_and_show(checked, content, folder.resolve().name if own else name, folder)
 
 
 @click.command()
@@ -59,7 +61,8 @@ def check(folder: Path) -> None:
     for miss in misses:
         click.echo(miss)
     checked = sum(map(len, recipe.expect.values()))
-    click.echo(f"{checked - len(misses)} of {checked} expected numbers hold")
+    held = f"{checked - len(misses)} of {checked} expected numbers hold"
+    click.echo(held if checked else "nothing was checked: the run's recipe expects no numbers")
     if misses:
         sys.exit(1)
 

@@ -12,7 +12,7 @@ CHAINS: dict[str, list[dict[str, Any]]] = {
     "pruned-int8": [{"from": "pruned"}, {"quantize": {"scheme": "int8", "crops": 2, "crop": 64}}],
 }
 
-# The command line, killed right after the training of a variant wrote its second checkpoint.
+# The command line, killed right after it wrote a checkpoint, the first of all or the second or ...
 KILLED = """
 import os, signal, sys
 from baseline.training_state import TrainingState
@@ -20,12 +20,13 @@ from recipes.cli import main
 
 save = TrainingState.save
 saves = 0
+last = int(sys.argv.pop(1))
 
 def save_and_die(state):
     global saves
     save(state)
     saves += 1
-    if saves == 3:  # the teacher's only one, and two of the variant
+    if saves == last:
         os.kill(os.getpid(), signal.SIGKILL)
 
 TrainingState.save = save_and_die
@@ -120,17 +121,48 @@ def test_a_second_run_takes_what_is_finished(lightsharp: Run, finished: Path) ->
 
 def test_a_killed_run_ends_as_one_that_was_not(lightsharp: Run, python_in: Run, finished: Path, tmp_path: Path) -> None:
     folder = recipe(tmp_path, CHAINS)
-    killed = python_in(folder, "-c", KILLED, "run", "tiny.yaml")
+    killed = python_in(folder, "-c", KILLED, "3", "run", "tiny.yaml")  # the teacher's only one, and two of the variant
     assert killed.returncode == -9
     assert not (folder / "runs/tiny/report.json").exists()
     started = [e["stage"] for e in log_of(folder) if e["event"] == "start"]
     assert [stage.split()[0] for stage in started] == ["train", "prune", "train"]
     assert len(list((folder / "runs/.store").glob("*.scratch/checkpoint.pt"))) == 1
-    done = lightsharp(folder, "run", "tiny.yaml")
+    reported = lightsharp(folder, "report", "runs/tiny")
+    assert reported.returncode == 0, reported.stderr
+    assert "type: lightsharp run runs/tiny/recipe.yaml --out runs/tiny\n" in reported.stderr
+    left, whole = report_of(folder), report_of(finished)
+    for key in ("params", "macs", "weights_mb"):
+        assert left.teacher.metrics[key] == whole.teacher.metrics[key]
+    assert left.teacher.metrics["psnr_db"].missing == "the run ended before it was scored and timed"
+    assert left.teacher.effort.steps == whole.teacher.effort.steps
+    assert [variant.status for variant in left.variants] == ["failed", "failed"]
+    assert str(left.variants[0].error).endswith(
+        "the run ended, and 'train steps 6, batch 2, crop 32, workers 0, checkpoint_every 2' was not finished"
+    )
+    done = lightsharp(folder, "run", "runs/tiny/recipe.yaml", "--out", "runs/tiny")
     assert done.returncode == 0, done.stderr
+    assert report_of(folder).run.name == "tiny"
     assert stage_keys(folder) == stage_keys(finished)
     assert numbers(report_of(folder)) == numbers(report_of(finished))
     assert not list((folder / "runs/.store").glob("*.scratch"))
+
+
+def test_a_run_that_was_killed_in_its_first_training_is_reported(
+    lightsharp: Run, python_in: Run, finished: Path, tmp_path: Path
+) -> None:
+    folder = recipe(tmp_path, CHAINS)
+    assert python_in(folder, "-c", KILLED, "1", "run", "tiny.yaml").returncode == -9
+    done = lightsharp(folder, "report", "runs/tiny")
+    assert done.returncode == 0, done.stderr
+    assert "failed or without a record: teacher, pruned, pruned-int8\n" in done.stderr
+    assert "teacher failed: there is no record of it: the run ended, and 'train steps 2, " in done.stdout
+    assert "pruned failed: there is no record of it: the run ended, and 'prune params_cut 0.3' was not" in done.stdout
+    recommended = lightsharp(folder, "recommend", "runs/tiny", "--max-latency-ms", "5")
+    assert recommended.returncode == 1
+    assert "no variant was timed, and what no runtime ran is not recommended: teacher failed" in recommended.stdout
+    both = lightsharp(folder, "report", "runs/tiny", str(finished / "runs/tiny"), "--out", "both")
+    assert both.returncode == 2
+    assert "runs/tiny must have scored its teacher to be set beside other runs; it was stopped before" in both.stderr
 
 
 def test_reports_are_written_again_and_checked(lightsharp: Run, finished: Path) -> None:
@@ -138,7 +170,7 @@ def test_reports_are_written_again_and_checked(lightsharp: Run, finished: Path) 
     assert lightsharp(finished, "report", "runs/tiny").returncode == 0
     assert (finished / "runs/tiny/report.html").read_bytes() == before
     done = lightsharp(finished, "check", "runs/tiny")
-    assert (done.returncode, done.stdout) == (0, "0 of 0 expected numbers hold\n")
+    assert (done.returncode, done.stdout) == (0, "nothing was checked: the run's recipe expects no numbers\n")
 
 
 def test_gates_and_failures_are_marked_and_do_not_stop_the_rest(lightsharp: Run, tmp_path: Path) -> None:

@@ -65,19 +65,33 @@ def test_without_a_recipe_the_records_are_all_there_is(demo: Report, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "there is none"), ("{", "its record cannot be read (Invalid JSON")]
+    ("content", "said"),
+    [
+        (None, "there is no record of it: the run ended before that was written"),
+        ("{", "its record cannot be read (Invalid JSON: EOF while parsing an object at line 1 column 1)"),
+    ],
 )
-def test_without_its_teacher_a_run_cannot_be_reported(
+def test_a_teacher_without_a_record_is_a_row_with_the_reason(
     demo: Report, tmp_path: Path, content: str | None, said: str
 ) -> None:
-    folder = leave(tmp_path / "killed", demo.teacher, variant_of(demo, "int8"))
-    (folder / "recipe.yaml").write_text("description: d")
+    folder = leave(tmp_path, demo.teacher, variant_of(demo, "int8"))
     record = folder / "variants/teacher/record.json"
     record.unlink() if content is None else record.write_text(content)
-    with pytest.raises(UserError) as caught:
-        recovered(folder, Asked(), {})
-    assert f"the teacher's record: variants/teacher/record.json; {said}" in str(caught.value)
-    assert str(caught.value).endswith(f"Type: lightsharp run {folder}/recipe.yaml --out {folder}")
+    report = recovered(folder, Asked(chains=CHAINS), {})
+    assert (report.teacher.name, report.teacher.status, report.teacher.error) == ("teacher", "failed", said)
+    assert report.variants[1] == variant_of(demo, "int8")
+    text = write_report(report, folder)[1].read_text()
+    assert said.split("(")[0] in text
+    assert "this run did not train the teacher" not in text
+
+
+def test_before_any_record_the_recipe_says_what_was_asked_for(tmp_path: Path) -> None:
+    report = recovered(tmp_path, Asked(chains=CHAINS, fates={"teacher": "'train steps 3' was not finished"}), {})
+    assert report.teacher.error == "'train steps 3' was not finished"
+    assert [variant.name for variant in report.variants] == list(CHAINS)
+    assert not gaps(report, tmp_path)
+    with pytest.raises(UserError, match=r"it holds none\. recipe.yaml must be YAML"):
+        recovered(tmp_path, Asked(unread="recipe.yaml must be YAML; it is not."), {})
 
 
 def test_what_a_folder_lacks_is_named_by_path(demo: Report, tmp_path: Path) -> None:
