@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipes.recovery import read_run
+from recipes.runner import _Run
 from recipes.schema import recipe_path
 from reports.recover import is_recovered
 from reports.write import write_report
@@ -27,3 +28,21 @@ def test_a_report_of_an_earlier_run_is_not_taken_for_the_last(
     record.parent.mkdir(parents=True)
     record.write_text(shipped("demo").teacher.model_dump_json())
     assert is_recovered(read_run(tmp_path)) is recovered
+
+
+def test_a_run_that_begins_again_leaves_no_record_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "variants/int8/record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+
+    def killed(_: _Run) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Run, "_make_all", killed)
+    run = object.__new__(_Run)
+    run.out = tmp_path
+    with pytest.raises(KeyboardInterrupt):
+        run.go()
+    assert not record.exists()
