@@ -20,6 +20,7 @@
   const bands = new Map(); // by plot: the shapes that mark the selected row
 
   const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const unsigned = (text) => text.replace(/^-(?=[0.]+$)/, ""); // no zero has a sign
   const shortened = (name, most) => (name.length <= most ? name : `${name.slice(0, most - 1)}…`);
 
   // A label, and how much of the plot it takes.
@@ -27,6 +28,19 @@
     pen.font = FONT;
     return pen.measureText(text).width;
   }
+
+  // A text in lines that are no longer than so much, as far as its words allow.
+  function linesOf(text, most) {
+    const lines = [];
+    for (const word of text.split(" ")) {
+      const longer = lines.length ? `${lines[lines.length - 1]} ${word}` : word;
+      if (lines.length && widthOf(longer) <= most) lines[lines.length - 1] = longer;
+      else lines.push(word);
+    }
+    return lines;
+  }
+
+  const titled = (lines) => ({ text: lines.map(escaped).join("<br>"), font: { size: 13 }, standoff: 10 });
 
   function layoutOf(width, height, more) {
     const hoverlabel = { bgcolor: "#1c2126", bordercolor: GREY, font: { color: "#ffffff", size: 12 }, align: "left" };
@@ -147,6 +161,8 @@
     const width = roomOf("tradeoff");
     const margin = { l: 64, r: 20, t: 16, b: 56 };
     const [inWidth, inHeight] = [Math.max(120, width - margin.l - margin.r), width < 600 ? 320 : 400];
+    const lines = linesOf(x.title, inWidth);
+    margin.b += 18 * (lines.length - 1);
     const xRange = rangeOf(points.flatMap(({ at }) => at[x.key]), true);
     const yRange = rangeOf([...points.flatMap(({ at }) => at[y.key]), ...blurred], false);
     if (y.lower) yRange.reverse();
@@ -164,11 +180,10 @@
     const spots = placed(marks, wanted, inWidth, inHeight);
     const places = new Map(points.map(({ name }, i) => [name, spots[i]]));
     const axis = { gridcolor: GRID, zeroline: false, nticks: width < 600 ? 5 : 0, tickangle: 0 };
-    const titled = (title) => ({ text: escaped(title), standoff: 10 });
     draw("tradeoff", [...lineTraces(points, front, x, y), ...pointTraces(points, places, x, y)],
       layoutOf(width, inHeight + margin.t + margin.b, {
-        margin, xaxis: { ...axis, title: titled(x.title), range: xRange },
-        yaxis: { ...axis, title: titled(y.title), range: yRange }, ...blurredLine(all.blurred, all.y, y),
+        margin, xaxis: { ...axis, title: titled(lines), range: xRange },
+        yaxis: { ...axis, title: titled([y.title]), range: yRange }, ...blurredLine(all.blurred, all.y, y),
       }));
     sayMissing(all.points, x, y);
   }
@@ -234,7 +249,7 @@
     bands.set("latency", () => band(names, (at) => [groups[at][0] - 0.6, groups[at][1] + 0.6]));
     draw("latency", traces, layoutOf(width, 18 * (last + 1) + 90, {
       margin: { l: 20, r: 16, t: 60, b: 16 }, barmode: "overlay", dragmode: false,
-      xaxis: { side: "top", title: { text: "median latency, ms" }, range: [0, most * (width < 600 ? 1.75 : 1.3)],
+      xaxis: { side: "top", title: titled(["median latency, ms"]), range: [0, most * (width < 600 ? 1.75 : 1.3)],
         gridcolor: GRID, zeroline: false, nticks: width < 600 ? 4 : 0, fixedrange: true, tickangle: 0 },
       yaxis: { ...nameAxis(names, groups.map(([a, b]) => (a + b) / 2), width), range: [last + 0.8, -0.8] },
       shapes: bands.get("latency")(),
@@ -253,14 +268,14 @@
     };
     const means = {
       type: "scatter", mode: "markers", hoverinfo: "text", x: rows.map(({ mean }) => mean), y: rows.map((_, i) => i),
-      hovertext: rows.map(({ name, mean }) => `<b>${escaped(name)}</b><br>mean ${mean.toFixed(2)} dB lost`),
+      hovertext: rows.map(({ name, mean }) => `<b>${escaped(name)}</b><br>mean ${unsigned(mean.toFixed(2))} dB lost`),
       customdata: names, marker: { symbol: "line-ns", size: 16, line: { width: 3, color: "#dd8a1f" } },
     };
     const row = rows.length > 40 ? 18 : 26;
     bands.set("loss-by-picture", () => band(names, (at) => [at - 0.5, at + 0.5]));
     draw("loss-by-picture", [dots, means], layoutOf(width, row * rows.length + 90, {
       margin: { l: 20, r: 20, t: 60, b: 16 }, dragmode: false,
-      xaxis: { side: "top", title: { text: "PSNR lost, dB" }, gridcolor: GRID, zeroline: true,
+      xaxis: { side: "top", title: titled(["PSNR lost, dB"]), gridcolor: GRID, zeroline: true,
         zerolinecolor: GREY, nticks: width < 600 ? 5 : 0, fixedrange: true, tickangle: 0 },
       yaxis: { ...nameAxis(names, names.map((_, i) => i), width), range: [rows.length - 0.4, -0.6] },
       shapes: bands.get("loss-by-picture")(),

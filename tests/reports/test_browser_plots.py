@@ -119,6 +119,29 @@ def test_labels_do_not_cover_each_other(report: Report, tmp_path: Path, width: i
         assert overlapping(names) == 0
 
 
+def test_long_names_of_machines_are_not_cut_on_a_phone(report: Report, tmp_path: Path) -> None:
+    for variant in (report.teacher, *report.variants):
+        variant.latency = [row.model_copy(update={"machine": "Intel(R) Xeon(R) Processor"}) for row in variant.latency]
+    with opened(written(report, tmp_path), 390) as page:
+        [[left, _, right, bottom]] = page.eval_on_selector_all("#tradeoff .xtitle", BOXES)
+        [[inner_left, _, inner_right, inner_bottom]] = page.eval_on_selector_all(
+            "#tradeoff .main-svg:first-child", BOXES
+        )
+        assert page.locator("#tradeoff .xtitle tspan").count() == 2
+        assert inner_left <= left and right <= inner_right and bottom <= inner_bottom
+        [[left, _, right, _]] = page.eval_on_selector_all("#plot-x", BOXES)
+        assert right - left > 350 and right <= 390 - 16
+
+
+def test_no_zero_of_a_mean_has_a_sign(report: Report, tmp_path: Path) -> None:
+    report.variants[0].pictures = [
+        row.model_copy(update={"psnr_db": row.psnr_db + 0.001}) for row in report.teacher.pictures
+    ]
+    with opened(written(report, tmp_path)) as page:
+        hovers = page.evaluate("document.getElementById('loss-by-picture').data[1].hovertext")
+        assert hovers[0].endswith("mean 0.00 dB lost")
+
+
 def test_text_is_readable_in_every_theme(report: Report, tmp_path: Path) -> None:
     with opened(written(report, tmp_path), scheme="dark") as page:
         fill = "getComputedStyle(document.querySelector('#latency .textpoint text')).fill"
