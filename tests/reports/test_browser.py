@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -5,9 +6,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from reports.latex import latex_table
+from reports.merge import merge
 from reports.record import Report
 from reports.text import csv_text, markdown_table
 from tests.reports.browser import opened_report
+from tests.reports.records import shipped
 
 ORDER = ["blurred input", "photos", "pruned-30", "pruned-50", "ds-distilled", "fp16", "int8", "pruned-30-int8"]
 ORDER += ["pruned-50-int8"]
@@ -208,3 +211,77 @@ def test_head_and_first_column_stay_in_view(report: Report, tmp_path: Path) -> N
         assert inner is not None and head is not None and name is not None
         assert abs(head["x"] - inner["x"]) < 2 and abs(head["y"] - inner["y"]) < 2
         assert abs(name["x"] - inner["x"]) < 2
+
+
+def test_a_wide_window_shows_the_columns_of_two_machines(tmp_path: Path) -> None:
+    merged = merge([(name, shipped(name)) for name in ("demo", "edge")])
+    with opened_report(merged, tmp_path) as page:
+        box = page.locator("[aria-label='Results table']")
+        assert box.evaluate("box => box.scrollWidth - box.clientWidth") == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+
+
+def test_what_is_out_of_view_is_announced(tmp_path: Path) -> None:
+    merged = merge([(name, shipped(name)) for name in ("demo", "edge", "students")])
+    with opened_report(merged, tmp_path, 1000) as page:
+        box, cue = page.locator("[aria-label='Results table']"), page.locator("#results .cue")
+        edges = page.locator("#results .edges")
+        total = page.locator("#results-table thead th").count()
+        shown = box.evaluate(
+            "box => [...box.querySelectorAll('thead th')].filter(th => th.getBoundingClientRect().right"
+            " <= box.getBoundingClientRect().right).length"
+        )
+        assert cue.inner_text().startswith(f"More columns: {total - shown} →; rows: ")
+        assert cue.inner_text().endswith(" ↓")
+        fade = "edges => getComputedStyle(edges, '::after').backgroundImage"
+        assert "gradient" in edges.evaluate(fade)
+        box.focus()
+        page.keyboard.press("End")
+        box.evaluate("box => box.scrollTo(box.scrollWidth, box.scrollHeight)")
+        page.locator("#results .edges:not(.more-right)").wait_for()
+        assert edges.evaluate(fade) == "none"
+        assert "→" not in cue.inner_text() and "↓" not in cue.inner_text()
+        assert "←; rows: " in cue.inner_text() and "↑" in cue.inner_text()
+        inner, name = box.bounding_box(), page.locator("tr[data-name=edge] th").bounding_box()
+        assert inner is not None and name is not None and abs(name["x"] - inner["x"]) < 2
+
+
+def test_what_does_not_scroll_says_nothing_of_it(report: Report, tmp_path: Path) -> None:
+    with opened_report(report, tmp_path) as page:
+        assert page.locator("#results .frame").count() == 1
+        assert not page.locator("#results .cue").is_visible()
+        page.locator("#results .scroll").evaluate("box => { box.style.maxHeight = '200px'; }")
+        page.locator("#results .cue").wait_for()
+        page.emulate_media(media="print")
+        assert not page.locator("#results .cue").is_visible()
+
+
+def test_the_line_above_a_table_stays_one_line(tmp_path: Path) -> None:
+    merged = merge([(name, shipped(name)) for name in ("demo", "edge", "students")])
+    with opened_report(merged, tmp_path, 390) as page:
+        cue = page.locator("#results .cue")
+        lines = [cue.bounding_box()]
+        page.locator("[aria-label='Results table']").evaluate("box => box.scrollTo(400, 60)")
+        page.get_by_text("←").first.wait_for()
+        lines.append(cue.bounding_box())
+        assert lines[0] == lines[1] is not None
+        assert cue.evaluate("cue => cue.scrollWidth <= cue.clientWidth")
+
+
+def test_the_head_of_a_table_is_not_tall_on_a_phone(tmp_path: Path) -> None:
+    merged = merge([(name, shipped(name)) for name in ("demo", "edge")])
+    with opened_report(merged, tmp_path, 390) as page:
+        head = page.locator("#results-table thead").bounding_box()
+        assert head is not None and head["height"] < 80
+
+
+def test_a_paragraph_keeps_its_distance_from_the_notes_above_it(report: Report, tmp_path: Path) -> None:
+    for variant in report.variants:
+        for gate in variant.gates:
+            gate.passed = False
+    with opened_report(report, tmp_path) as page:
+        boxes = page.locator("#summary > *").evaluate_all(
+            "all => all.map(e => e.getBoundingClientRect()).map(b => [b.top, b.bottom])"
+        )
+        assert len(boxes) == 4
+        assert min(below[0] - above[1] for above, below in pairwise(boxes)) >= 10
