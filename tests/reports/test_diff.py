@@ -326,6 +326,15 @@ def test_runs_without_a_common_variant_cannot_be_compared(cli: Callable[..., Any
         )
 
 
+def test_runs_of_a_teacher_alone_have_it_in_common(cli: Callable[..., Any], tmp_path: Path) -> None:
+    for name, variants in (("old", []), ("new", []), ("demo", shipped("demo").variants)):
+        write_report(shipped("demo").model_copy(update={"variants": variants}), tmp_path / name)
+    assert cli("diff", "old", "new", "--fail-on-change").returncode == 0
+    done = cli("diff", "old", "demo")
+    assert done.returncode == 2
+    assert "must have a variant in common; old has none, demo has pruned-30, " in done.stderr
+
+
 def test_names_are_no_markup(demo: Report, changed: Report) -> None:
     for report in (demo, changed):
         report.variants[0].name = "[red]x[/red]"
