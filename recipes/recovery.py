@@ -57,7 +57,8 @@ def _fates(state: RunState) -> dict[str, str]:
         if variant.errors:
             fates[variant.name] = variant.errors[-1]
         elif open_parts:
-            fates[variant.name] = f"there is no record of it: {ends}, and '{open_parts[0].label}' was not finished"
+            stage = open_parts[0].label.strip()
+            fates[variant.name] = f"there is no record of it: {ends}, and '{stage}' was not finished"
     return fates
 
 

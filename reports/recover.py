@@ -108,12 +108,8 @@ def _record(path: Path) -> Variant | str:
 
 
 def _variant(name: str, read: Variant | str | None, asked: Asked) -> Variant:
-    """A variant as its record says; one without a record, or with one of other stages, as failed, with the reason."""
-    chain = asked.chains.get(name)
+    """A variant as its record says; one without a record as failed, with the reason."""
     if isinstance(read, Variant):
-        if chain is None or read.chain == chain:
-            return read
-        reason = asked.fates.get(name, f"its record is of an earlier run with other stages: {', '.join(read.chain)}")
-    else:
-        reason = read or asked.fates.get(name, "there is no record of it: the run ended before that was written")
-    return Variant(name=name, chain=chain or [], status="failed", error=reason)
+        return read
+    reason = read or asked.fates.get(name, "there is no record of it: the run ended before that was written")
+    return Variant(name=name, chain=asked.chains.get(name, []), status="failed", error=reason)

@@ -46,3 +46,11 @@ def test_a_run_that_begins_again_leaves_no_record_of_the_one_before(
     with pytest.raises(KeyboardInterrupt):
         run.go()
     assert not record.exists()
+
+
+def test_a_stage_without_settings_is_named_by_its_name_alone(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("variants: {a: [quantize: {scheme: int8}]}")
+    events = [{"event": "begin"}, {"event": "start", "variant": "teacher", "stage": "export "}]
+    lines = [json.dumps({"time": "2026-01-01T00:00:00+00:00", **event}) + "\n" for event in events]
+    (tmp_path / "log.jsonl").write_text("".join(lines))
+    assert str(read_run(tmp_path).teacher.error).endswith("the run ended, and 'export' was not finished")

@@ -57,22 +57,6 @@ def test_a_record_that_was_half_written_says_what_is_wrong_with_it(demo: Report,
     assert by_name["int8"] == "there is no record of it: the run ended before that was written"
 
 
-def test_a_record_of_another_chain_is_of_an_earlier_run(demo: Report, tmp_path: Path) -> None:
-    folder = leave(tmp_path, demo.teacher, *demo.variants)
-    chains = {
-        "pruned-30": ["prune params_cut 0.3", "train steps 9000"],
-        "pruned-50": ["train steps 1"],
-        "int8": CHAINS["int8"],
-    }
-    report = recovered(folder, Asked(chains=chains, fates={"pruned-50": "'train steps 1' was not finished"}), {})
-    by_name = {variant.name: variant for variant in report.variants}
-    said = "its record is of an earlier run with other stages: prune params_cut 0.3, train steps 300"
-    assert (by_name["pruned-30"].error, by_name["pruned-30"].metrics) == (said, {})
-    assert by_name["pruned-50"].error == "'train steps 1' was not finished"
-    assert by_name["int8"] == variant_of(demo, "int8")
-    assert by_name["fp16"] == variant_of(demo, "fp16")  # of no chain that is known
-
-
 def test_without_a_recipe_the_records_are_all_there_is(demo: Report, tmp_path: Path) -> None:
     folder = leave(tmp_path, demo.teacher, variant_of(demo, "int8"), variant_of(demo, "fp16"))
     report = recovered(folder, Asked(unread="no recipe.yaml"), {})
