@@ -17,7 +17,7 @@ from baseline.output import write_whole
 from baseline.progress import console, progress
 from baseline.restorer import Restorer
 from baseline.settings import DataSettings
-from compress.cost import cost
+from compress.cost import Cost, cost
 from compress.latency import LatencySettings, time_in_turn
 from compress.layer_latency import cache_folder
 from compress.machine import describe_machine
@@ -70,10 +70,8 @@ def student_table() -> StudentTable:
     networks, runtime = _networks(), _runtime()
     times = {name: _UNTIMED if runtime is None else _known(runtime, artifact) for name, artifact in networks.items()}
     about = {TEACHER: "the shipped teacher"} | STUDENTS.describe()
-    rows = []
-    for name, artifact in networks.items():
-        counted = cost(artifact.network, SIZE)
-        rows.append(StudentRow(name, about[name], counted.params, counted.macs, times[name]))
+    costs = _costs(networks)
+    rows = [StudentRow(name, about[name], costs[name].params, costs[name].macs, times[name]) for name in networks]
     return StudentTable(rows[0], rows[1:], _conditions(runtime, times))
 
 
@@ -112,6 +110,16 @@ def _networks() -> dict[str, Artifact]:
         networks[name] = deployed_form(Artifact.new(*plan, seed=0))
         networks[name].network.eval()
     return networks
+
+
+def _costs(networks: dict[str, Artifact]) -> dict[str, Cost]:
+    """What each costs, counted on one thread: on a busy machine, several wait for each other many times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return {name: cost(artifact.network, SIZE) for name, artifact in networks.items()}
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _runtime() -> str | None:
