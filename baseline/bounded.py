@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +26,23 @@ _PLANNED_SHARE = 0.85
 """Of the budget is planned; the rest is for what no one counts."""
 _HELD = 3.5
 """Times its bytes that a picture takes: as it came, restored, and as Pillow holds it when it reads or writes."""
+
+
+class ArrayRestorer(Protocol):
+    """Restores arrays: H,W,3 or H,W,1 of 8 or 16 bits to the same kind, within `memory` bytes."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that restoring may take over what the process holds."""
+
+    def __call__(self, pixels: Pixels, told: Callable[[int], None] = ...) -> Pixels:
+        """Restore a picture; `told` hears of each part's number of pixels."""
+
+    def release(self) -> None:
+        """Make room for a large picture."""
+
+    def known(self) -> dict[str, Any]:
+        """What was given or has been measured so far."""
 
 
 class BoundedRestorer:

@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from baseline.bounded import BoundedRestorer
-from baseline.data.picture_files import Head, Stored, head_of, read_stored, write_stored
+from baseline.bounded import ArrayRestorer
+from baseline.data.picture_files import Head, Pixels, Stored, head_of, read_stored, write_stored
 from baseline.data.pictures import SUFFIXES, list_pictures
 from baseline.data.video import VIDEO_SUFFIXES
 from baseline.errors import UserError
@@ -19,6 +19,9 @@ _ALONE = 16
 
 Told = Callable[[float], None]
 """Told of each part that is done, in megapixels."""
+
+Shown = Callable[[Path, Pixels], None]
+"""Shown where a picture will be written, and the picture."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,16 @@ def megapixels(planned: Sequence[tuple[Path, Path]]) -> float:
 
 
 def restore_files(
-    bounded: BoundedRestorer,
+    bounded: ArrayRestorer,
     planned: Sequence[tuple[Path, Path]],
     journal: Journal | None = None,
     told: Told = lambda _: None,
+    shown: Shown = lambda *_: None,
 ) -> Iterator[Restored]:
     """Restore one after the other, the next being read and the last written meanwhile.
 
-    A file that cannot be read, restored or written is reported and does not stop the rest.
+    `shown` gets each picture when it is restored, and where it will be written. A file that cannot be read, restored
+    or written is reported and does not stop the rest.
     """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         reading: dict[int, Future[Stored]] = {}
@@ -97,6 +102,7 @@ def restore_files(
                 # Nothing else holds the picture as it came: it is gone when the restored one is written.
                 stored = reading.pop(number).result()
                 stored = replace(stored, pixels=bounded(stored.pixels, lambda pixels: told(pixels / 1e6)))
+                shown(target, stored.pixels)
                 if journal is not None:
                     journal.note_settings(bounded.known())
             except (UserError, OSError) as error:
@@ -132,7 +138,7 @@ def _written(stored: Stored, source: Path, target: Path, journal: Journal | None
     return Restored(source, target, note=lost)
 
 
-def _video(bounded: BoundedRestorer, source: Path, target: Path, journal: Journal | None, told: Told) -> Restored:
+def _video(bounded: ArrayRestorer, source: Path, target: Path, journal: Journal | None, told: Told) -> Restored:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         note = restore_video(

@@ -10,7 +10,7 @@ from typing import IO
 import cv2
 import numpy as np
 
-from baseline.bounded import BoundedRestorer
+from baseline.bounded import ArrayRestorer
 from baseline.data.pictures import Picture, whole_file
 from baseline.data.video import frame_count, frame_rate, frames
 from baseline.errors import UserError
@@ -35,7 +35,7 @@ def video_target(path: Path) -> Path:
 
 
 def restore_video(
-    bounded: BoundedRestorer, source: Path, target: Path, settle: Callable[[Path], None] = lambda _: None
+    bounded: ArrayRestorer, source: Path, target: Path, settle: Callable[[Path], None] = lambda _: None
 ) -> str | None:
     """Restore all frames; `settle` is told of the file before it gets its name. Returns what could not be kept.
 

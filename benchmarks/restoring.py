@@ -5,6 +5,7 @@ Networks are named as lightsharp restore takes them: a shipped name, an artifact
     python benchmarks/restoring.py tiles NETWORK...      # three photographs, whole and in tiles
     python benchmarks/restoring.py kills                 # 200 pictures, killed five times, against an undisturbed run
     python benchmarks/restoring.py mixes NETWORK...      # gains on pictures blurred in part, all over, not at all
+    python benchmarks/restoring.py selective NETWORK...  # where there is blur only, against everywhere: gain and time
 Each prints a table with its conditions; --out also writes the record. Times need an idle machine.
 """
 
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from baseline import resident
-from baseline.bounded import BoundedRestorer
+from baseline.bounded import ArrayRestorer, BoundedRestorer
 from baseline.budget import free_memory, parse_memory
 from baseline.data.blur import shake
 from baseline.data.datasets import open_data
@@ -38,9 +40,11 @@ from baseline.data.photos import FOLDER, load_photo
 from baseline.data.pictures import Picture, list_pictures, write_picture
 from baseline.metrics import psnr
 from baseline.restore import restore_files
+from baseline.selective.restoring import SelectiveRestorer
 from baseline.settings import DataSettings
 from compress.machine import describe_machine
 from recipes.networks import open_named
+from recipes.selective import KEEP_GAIN, made_selective
 
 MIXES = ("photos-mixed-50-30-20", "photos-mixed-20-30-50", "photos-mixed-80-15-5", "photos-uniform")
 LARGE, SMALL = (4320, 7680), (720, 1280)
@@ -170,6 +174,81 @@ def sharp_pairs() -> list[Pair]:
 
 def _psnr(picture: Picture, sharp: Picture) -> float:
     return float(psnr(to_tensor(picture)[None], to_tensor(sharp)[None]))
+
+
+@main.command()
+@networks_argument
+@click.option("--keep-gain", "shares", type=float, multiple=True, default=(KEEP_GAIN,), help="Of the full gain.")
+@click.option("--rounds", default=3, help="Times that each picture is restored each way, in turn; the quickest counts.")
+@out_option
+def selective(networks: tuple[str, ...], shares: tuple[float, ...], rounds: int, out: Path | None) -> None:
+    """Every fixed set restored everywhere by each network and selectively, in turn; gains in dB and times in seconds.
+
+    `times as fast` is against the same network everywhere; `than the first`, against the first network everywhere.
+    """
+    table = Table(
+        "set", "network", "keep", "gain dB", "kept", "s a MP", "times as fast", "than the first", "work", "cut"
+    )
+    rows = []
+    whole = {network: BoundedRestorer(open_named(network), free_memory()) for network in networks}
+    ways: dict[tuple[str, float | None], ArrayRestorer] = {}
+    for network, bounded in whole.items():
+        ways[network, None] = bounded
+        ways |= {(network, share): made_selective(bounded, network, share) for share in shares}
+    for name in (*MIXES, "sharp"):
+        pairs = sharp_pairs() if name == "sharp" else list(open_data(DataSettings(name=name)).test)
+        seen = {way: [_Restored.of(restorer, pair) for pair in pairs] for way, restorer in ways.items()}
+        for _ in range(rounds - 1):
+            for number, pair in enumerate(pairs):
+                for way, restorer in ways.items():
+                    seen[way][number].again(restorer, pair)
+        megapixels = sum(pair.blurred.shape[0] * pair.blurred.shape[1] for pair in pairs) / 1e6
+        first_s = sum(one.seconds for one in seen[networks[0], None])
+        for (network, share), found in seen.items():
+            gain, full = (statistics.mean(one.gain_db for one in of) for of in (found, seen[network, None]))
+            took_s, full_s = (sum(one.seconds for one in of) for of in (found, seen[network, None]))
+            row = {
+                "set": name,
+                "network": network,
+                "keep_gain": share,
+                "gain_db": gain,
+                "kept": gain / full,
+                "s_per_megapixel": took_s / megapixels,
+                "times_as_fast": full_s / took_s,
+                "than_the_first": first_s / took_s,
+                "work": statistics.mean(one.work for one in found),
+                "cut": sum(one.work < 1 for one in found),
+                "pictures": [vars(one) for one in found],
+            }
+            rows.append(row)
+            shown = [f"{v:.2f}" if isinstance(v, float) else str(v or "all") for v in list(row.values())[:-1]]
+            table.add_row(*shown)
+    finish({"rows": rows, "rounds": rounds}, table, out)
+
+
+@dataclass
+class _Restored:
+    """A picture restored one way: PSNR gained, the least seconds that it took, and the work that was decided on."""
+
+    gain_db: float
+    seconds: float
+    work: float
+
+    @classmethod
+    def of(cls, restorer: ArrayRestorer, pair: Pair) -> "_Restored":
+        restored, seconds = _timed(restorer, pair)
+        decision = restorer.last if isinstance(restorer, SelectiveRestorer) else None
+        gain_db = _psnr(restored, pair.sharp) - _psnr(pair.blurred, pair.sharp)
+        return cls(gain_db, seconds, 1.0 if decision is None else float(decision.work))
+
+    def again(self, restorer: ArrayRestorer, pair: Pair) -> None:
+        self.seconds = min(self.seconds, _timed(restorer, pair)[1])
+
+
+def _timed(restorer: ArrayRestorer, pair: Pair) -> tuple[Picture, float]:
+    start = time.perf_counter()
+    restored = restorer(pair.blurred)
+    return restored.astype(np.uint8, copy=False), time.perf_counter() - start
 
 
 @main.command()

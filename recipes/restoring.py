@@ -15,6 +15,7 @@ from baseline.restorer import Restorer
 from compress.runtimes.table import files_of
 from recipes.networks import open_named
 from recipes.resolve import artifact_folder, is_deployable
+from recipes.selective import CALIBRATION_FILE, made_selective
 
 
 def restore(
@@ -23,12 +24,15 @@ def restore(
     *,
     runtime: str = "eager",
     memory: int | None = None,
+    keep_gain: float | None = None,
 ) -> NDArray[Any]:
     """Restore one picture, H,W,3 (RGB), H,W,1 or H,W, of 8 or 16 bits, and return one of the same kind.
 
     `network` is a shipped name, an artifact's folder, a deployable's file, or what `recipes.networks.open_named`
     returned: open it once for many pictures. `memory` are bytes over what the process holds, by default three
-    quarters of what is free. A UserError if the picture is of another kind, or the memory too small.
+    quarters of what is free. `keep_gain`, such as 0.95, restores only where that keeps this share of the full gain; the
+    network must then be given by its name, whose calibration is kept. A UserError if the picture is of another kind, or
+    the memory too small.
     """
     restorer = open_named(str(network), runtime) if isinstance(network, str | Path) else network
     if not isinstance(picture, np.ndarray):
@@ -39,12 +43,18 @@ def restore(
         raise UserError(
             f"the picture must be H,W,3, H,W,1 or H,W of uint8 or uint16; got {picture.shape} of {picture.dtype}."
         )
-    return BoundedRestorer(restorer, memory or free_memory())(channels).reshape(picture.shape)
+    bounded = BoundedRestorer(restorer, memory or free_memory())
+    if keep_gain is not None:
+        if not isinstance(network, str | Path):
+            raise UserError("keep_gain must come with a network by its name; got an opened one. Give its name or path.")
+        return made_selective(bounded, str(network), keep_gain)(channels).reshape(picture.shape)
+    return bounded(channels).reshape(picture.shape)
 
 
 def network_key(network: str, **settings: Any) -> str:
     """A checksum of a network's files and of settings: what was restored with the same is the same."""
     path = Path(network)
-    files = files_of(path) if is_deployable(network) else sorted(artifact_folder(network).iterdir())
+    held = files_of(path) if is_deployable(network) else sorted(artifact_folder(network).iterdir())
+    files = [file for file in held if file.name != CALIBRATION_FILE]
     sums = [file_sha256(file) for file in files if file.is_file() and not file.name.startswith(".")]
     return hashlib.sha256(repr([sums, sorted(settings.items())]).encode()).hexdigest()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from baseline.errors import UserError
 from baseline.output import output_folder
 
 
@@ -18,6 +19,17 @@ from baseline.output import output_folder
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where the restored files go, names kept.")
 @click.option("--overwrite", is_flag=True, help="Write over what else is in --out already.")
 @click.option("--format", "form", help="Write all pictures as png, jpg, webp, tif or bmp.  [default: as they came]")
+@click.option("--selective", is_flag=True, help="Restore only where there is blur; faster where a picture has little.")
+@click.option(
+    "--keep-gain",
+    type=float,
+    help="With --selective: the share of the PSNR gain to keep, by the network's calibration.  [default: 0.95]",
+)
+@click.option(
+    "--decisions",
+    type=click.Path(path_type=Path),
+    help="With --selective: a folder for drawings of what was restored in full (red) and at half scale (yellow).",
+)
 @click.option("--memory", help="What restoring may take, such as 1.5GB.  [default: three quarters of what is free]")
 def restore(
     inputs: tuple[Path, ...],
@@ -26,6 +38,9 @@ def restore(
     out: Path,
     overwrite: bool,
     form: str | None,
+    selective: bool,
+    keep_gain: float | None,
+    decisions: Path | None,
     memory: str | None,
 ) -> None:
     """Deblur pictures and videos of any size: files, folders, patterns.
@@ -34,22 +49,30 @@ def restore(
     videos become H.264 of 8 bits at their mean frame rate, with their sound. The same command again goes on where it
     was stopped. Exit code 1 if some files could not be restored.
     """
+    if not selective and (keep_gain is not None or decisions is not None):
+        given = "--keep-gain" if keep_gain is not None else "--decisions"
+        raise UserError(f"{given} must come with --selective; it came alone. Add --selective.")
     from baseline.bounded import BoundedRestorer
     from baseline.budget import free_memory, parse_memory
-    from baseline.data.picture_files import check_format, lift_limit
+    from baseline.data.picture_files import Pixels, check_format, lift_limit
+    from baseline.data.pictures import write_picture
     from baseline.journal import Journal
     from baseline.progress import progress
     from baseline.restore import megapixels, other_files, plan_outputs, restore_files
+    from baseline.selective.overlay import drawn
     from baseline.tiles import Seam
     from compress.runtimes.table import memory_runtime
     from recipes.networks import open_named
     from recipes.restoring import network_key
+    from recipes.selective import KEEP_GAIN, made_selective
 
     check_format(form)
     asked = None if memory is None else parse_memory(memory)
     lift_limit()
     memory_runtime(runtime)
-    key = network_key(network, memory=asked, form=form, runtime=runtime)
+    share = (KEEP_GAIN if keep_gain is None else keep_gain) if selective else None
+    chosen = {} if share is None else {"keep_gain": share}
+    key = network_key(network, memory=asked, form=form, runtime=runtime, **chosen)
     journal = Journal(out, key)
     planned = plan_outputs(inputs, out, overwrite, form, journal)
     for path in other_files(inputs, out):
@@ -66,6 +89,7 @@ def restore(
         known.get("pixel_bytes"),
         Seam(*known["seam"]) if known.get("seam") else None,
     )
+    choosing = None if share is None else made_selective(bounded, network, share)
     failed, done_mp = 0, 0.0
     total = max(1, math.ceil(megapixels(planned)))
     with progress("restoring, in megapixels,", total) as steps:
@@ -75,7 +99,13 @@ def restore(
             done_mp += part
             steps(min(int(done_mp), total - 1))  # the whole is said once, at the end
 
-        for done in restore_files(bounded, planned, journal, told):
+        def shown(target: Path, pixels: Pixels) -> None:
+            if decisions is not None and choosing is not None and choosing.last is not None:
+                place = decisions / target.relative_to(out).with_suffix(".png")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                write_picture(drawn(pixels, choosing.last), place)
+
+        for done in restore_files(choosing or bounded, planned, journal, told, shown):
             failed += done.error is not None
             note = f" ({done.note})" if done.note else ""
             line = f"failed: {done.error}" if done.error else f"{done.source} -> {done.target}{note}"

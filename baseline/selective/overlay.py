@@ -1,0 +1,32 @@
+"""Drawings of what was decided for a picture: where it was restored in full, where at half scale."""
+
+import cv2
+import numpy as np
+
+from baseline.data.picture_files import Pixels
+from baseline.data.pictures import Picture
+from baseline.selective.choice import FULL, HALF, Decision
+from baseline.selective.score import CELL
+
+_COLOURS = {FULL: (230, 60, 30), HALF: (250, 200, 40)}
+"""Red where restored in full, yellow where at half scale; what was left alone keeps its colours."""
+_TINT = 0.45
+_LONGEST = 1600
+"""Pixels: a larger picture is drawn smaller."""
+
+
+def drawn(pixels: Pixels, decision: Decision) -> Picture:
+    """H,W,3 or H,W,1 of 8 or 16 bits -> the decision over the picture, in 8 bits."""
+    scale = min(1.0, _LONGEST / max(pixels.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
+    levels = small.astype(np.float32) * (255 / np.iinfo(pixels.dtype).max)
+    rows, columns = (((np.arange(side) + 0.5) / scale / CELL).astype(int) for side in (height, width))
+    rows, columns = (
+        np.minimum(at, count - 1) for at, count in zip((rows, columns), decision.treatment.shape, strict=True)
+    )
+    treatment = decision.treatment[np.ix_(rows, columns)]
+    picture = np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
+    for code, colour in _COLOURS.items():
+        picture[treatment == code] = (1 - _TINT) * picture[treatment == code] + _TINT * np.array(colour, np.float32)
+    return np.rint(picture).astype(np.uint8)

@@ -1,0 +1,60 @@
+"""Restoring only where that gains: a network, made selective by its calibration, which is kept with it."""
+
+from pathlib import Path
+
+from baseline.bounded import BoundedRestorer
+from baseline.checksum import file_sha256
+from baseline.errors import UserError
+from baseline.output import write_whole
+from baseline.progress import console, progress
+from baseline.restorer import Restorer
+from baseline.selective.calibration import WINDOWS, Calibration, calibrate, load_calibration
+from baseline.selective.restoring import SelectiveRestorer
+from baseline.selective.score import shipped_model
+from compress.runtimes.table import files_of
+from recipes.resolve import artifact_folder, is_deployable
+
+KEEP_GAIN = 0.95
+"""The share of the full gain that is kept if nothing else is asked."""
+
+CALIBRATION_FILE = "selective.json"
+
+
+def made_selective(bounded: BoundedRestorer, network: str, share: float = KEEP_GAIN) -> SelectiveRestorer:
+    """`bounded`, which restores with that network, made to restore only what keeps the share of the full gain.
+
+    The network is calibrated now if it never was; the calibration is kept in its folder, or beside its file. A
+    UserError if the share is not from 0.5 to below 1, or cannot be kept.
+    """
+    if not 0.5 <= share < 1:
+        raise UserError(f"--keep-gain must be a share from 0.5 to below 1; got {share}. Usual is {KEEP_GAIN}.")
+    return SelectiveRestorer(bounded, shipped_model(), calibration(network, bounded.restorer).aim_for(share))
+
+
+def calibration(network: str, restorer: Restorer) -> Calibration:
+    """The calibration that is kept with the network, or else a new one, of `WINDOWS` windows, which is then kept."""
+    path, key = calibration_path(network), _weights_key(network)
+    found = load_calibration(path, key)
+    if found is not None:
+        return found
+    with progress("calibrating where to restore, once for this network,", WINDOWS) as told:
+        made = calibrate(restorer, shipped_model(), told)
+    try:
+        write_whole(path, made.as_text(key))
+    except OSError as error:
+        console.print(f"not kept for the next time: {path}: {error.strerror}", highlight=False)
+    return made
+
+
+def calibration_path(network: str) -> Path:
+    """Where a network's calibration lies: in its artifact's folder, or beside its file."""
+    if is_deployable(network):
+        return Path(f"{network}.{CALIBRATION_FILE}")
+    return artifact_folder(network) / CALIBRATION_FILE
+
+
+def _weights_key(network: str) -> str:
+    """The checksum of what is calibrated: the last file of a deployable has its weights."""
+    if is_deployable(network):
+        return file_sha256(files_of(Path(network))[-1])
+    return file_sha256(artifact_folder(network) / "weights.safetensors")
