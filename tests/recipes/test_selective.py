@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from baseline.bounded import BoundedRestorer
+from baseline.data.pictures import Picture, read_picture, write_picture
+from baseline.errors import UserError
+from recipes.cli import main
+from recipes.networks import open_named
+from recipes.restoring import network_key, restore
+from recipes.selective import calibration, calibration_path, made_selective
+
+
+def test_the_shipped_network_comes_with_a_calibration_of_its_weights() -> None:
+    restorer = open_named("photos-partly", "eager")
+    path = calibration_path("photos-partly")
+    before = path.read_text()
+    steps = calibration("photos-partly", restorer).steps
+    assert path.read_text() == before
+    kept = [step[1] for step in steps]
+    assert kept == sorted(kept)
+    assert kept[-1] == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("share", [0.4, 1.0, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    bounded = BoundedRestorer(open_named("photos-partly", "eager"), 10**9)
+    with pytest.raises(UserError, match=r"--keep-gain must be a share from 0\.5 to below 1; got"):
+        made_selective(bounded, "photos-partly", share)
+
+
+def test_a_calibration_is_no_part_of_what_names_a_network(tmp_path: Path) -> None:
+    for name in ("model.json", "weights.safetensors"):
+        (tmp_path / name).write_text("{}")
+    before = network_key(str(tmp_path))
+    (tmp_path / "selective.json").write_text("{}")
+    assert network_key(str(tmp_path)) == before
+    (tmp_path / "model.json").write_text("{ }")
+    assert network_key(str(tmp_path)) != before
+
+
+def test_a_sharp_half_stays_as_it_is_and_the_decision_is_drawn(photo: Picture, tmp_path: Path) -> None:
+    from baseline.data.blur import shake
+
+    blurred = photo.copy()
+    middle = blurred.shape[1] // 2
+    blurred[:, :middle] = shake(photo, np.random.default_rng(0), 6.0)[:, :middle]
+    blurred[:, middle:] = 128  # nothing to see, so nothing to restore
+    write_picture(blurred, tmp_path / "in.png")
+    out, drawn = tmp_path / "out", tmp_path / "drawn"
+    arguments = ["restore", str(tmp_path / "in.png"), "--out", str(out)]
+    done = CliRunner().invoke(
+        main, [*arguments, "--selective", "--keep-gain", "0.8", "--decisions", str(drawn)], catch_exceptions=False
+    )
+    assert done.exit_code == 0, done.output
+    restored = read_picture(out / "in.png")
+    far = middle + 48
+    assert np.array_equal(restored[:, far:], blurred[:, far:])
+    assert not np.array_equal(restored[:, :middle], blurred[:, :middle])
+    assert read_picture(drawn / "in.png").shape == blurred.shape
+    again = CliRunner().invoke(main, [*arguments, "--selective", "--keep-gain", "0.8"], catch_exceptions=False)
+    assert "all are finished already" in again.output
+    assert np.array_equal(restore(blurred, "photos-partly", keep_gain=0.8), restored)
+    with pytest.raises(UserError, match="keep_gain must come with a network by its name"):
+        restore(blurred, open_named("photos-partly", "eager"), keep_gain=0.8)
+
+
+@pytest.mark.parametrize("option", [["--keep-gain", "0.9"], ["--decisions", "drawn"]])
+def test_options_of_selective_come_with_it(option: list[str], tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["restore", str(tmp_path), "--out", str(tmp_path / "out"), *option])
+    assert done.exit_code == 2
+    assert f"{option[0]} must come with --selective; it came alone. Add --selective." in done.output
