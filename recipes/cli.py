@@ -34,6 +34,14 @@ class Commands(click.Group):
             raise unknown_name("command", args[0], self.commands)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Click itself would end an interrupted one with 1, as if a gate had failed."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted; what is finished is kept, and the same command goes on from there", err=True)
+            ctx.exit(130)
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, with the exit codes of the program: 0 fine, 1 failed, 2 wrong input, 130 interrupted."""
         try:
@@ -42,9 +50,6 @@ class Commands(click.Group):
             Console(stderr=True, soft_wrap=True, highlight=False).print("[red]error:[/red]", end=" ")
             click.echo(str(error), err=True)
             sys.exit(2)
-        except KeyboardInterrupt:
-            click.echo("interrupted; finished stages are kept, and the same command goes on from there", err=True)
-            sys.exit(130)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

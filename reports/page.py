@@ -18,7 +18,16 @@ from reports.pictures import PAGE_BYTES, gallery
 from reports.plots import plots_data
 from reports.record import Report, Variant
 from reports.sensitivity import drawn_once
-from reports.table import Cell, Column, all_columns, best_variants, gates_verdict, standing_out, tabulate
+from reports.table import (
+    Cell,
+    Column,
+    all_columns,
+    best_variants,
+    gates_verdict,
+    is_worse_than_blurred,
+    standing_out,
+    tabulate,
+)
 from reports.template import render
 from reports.text import csv_text, markdown_table
 
@@ -95,6 +104,9 @@ def summary(report: Report) -> list[str]:
     verdict = gates_verdict(report)
     if verdict is not None:
         sentences.append(verdict)
+    worse = [variant.name for variant in report.variants if is_worse_than_blurred(variant)]
+    if worse:
+        sentences.append(f"Worse than leaving the pictures as they are: {', '.join(worse)}.")
     broken = [variant.name for variant in report.variants if variant.error]
     if broken:
         sentences.append(f"Not made, because of an error: {', '.join(broken)}.")

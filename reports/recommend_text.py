@@ -5,7 +5,7 @@ from typing import Any
 
 from reports.recommend import QUANTITIES, Candidate, Choice, Limits, number
 from reports.record import Report
-from reports.table import DASH, gate_note, latency_text
+from reports.table import DASH, gate_note, is_worse_than_blurred, latency_text
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,13 @@ def left_out(choice: Choice, limits: Limits) -> list[str]:
     return lines + [f"{name} failed: {error or 'the record does not say why'}" for name, error in failed.items()]
 
 
+WORSE_THAN_BLURRED = "It does worse than leaving the pictures as they are: its gain kept is negative."
+
+
 def notes(candidate: Candidate, limits: Limits) -> list[str]:
     """Gates that it failed, limits that an interval or a slow call passes, and what its loss was scored as."""
     said = [f"The recipe's {gate_note(gate)}." for gate in candidate.record.gates if not gate.passed]
+    said += [WORSE_THAN_BLURRED] if is_worse_than_blurred(candidate.record) else []
     loss, row, kept = candidate.record.metrics.get("psnr_loss_db"), candidate.row, candidate.keeps(limits)
     high = None if loss is None or loss.ci95 is None else loss.ci95[1]
     if kept.get("psnr_loss_db") and high is not None and high > limits["psnr_loss_db"]:

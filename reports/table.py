@@ -180,6 +180,12 @@ def holds(variant: Variant) -> bool:
     return variant.status == "done" and all(gate.passed is not False for gate in variant.gates)
 
 
+def is_worse_than_blurred(variant: Variant) -> bool:
+    """Whether a variant's restored pictures are worse than the blurred ones, so that nothing of the gain is kept."""
+    gain = variant.metrics.get("gain_kept")
+    return gain is not None and gain.value is not None and gain.value < 0
+
+
 def best_variants(report: Report, column: Column) -> list[Variant]:
     """The variants that failed no gate and are best in a column; none where no direction is better."""
     values = []

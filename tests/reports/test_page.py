@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from baseline.measurement import METRICS
 from reports.conditions import picture_licence
 from reports.page import html_page, summary
 from reports.record import Report
@@ -85,6 +86,8 @@ def test_the_summary_says_what_there_was_to_gain_and_who_holds(report: Report) -
         "4 of 7 variants hold all their gates: pruned-30, fp16, int8, pruned-30-int8.",
         "Not made, because of an error: ds-distilled.",
     ]
+    report.variants[0].metrics["gain_kept"] = METRICS["gain_kept"].measured(-0.2, "")
+    assert "Worse than leaving the pictures as they are: pruned-30." in summary(report)
 
 
 def test_cards_name_the_best_variants(report: Report, pictures: Path) -> None:

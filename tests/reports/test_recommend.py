@@ -277,6 +277,11 @@ def test_notes_say_what_the_mean_and_the_median_hide(run: Report) -> None:
     ]
     int8.gates = []
     assert notes(candidates["int8 on openvino, cpu"], {"latency_ms": 11.0, "psnr_loss_db": 0.13}) == []
+    int8.metrics["gain_kept"] = METRICS["gain_kept"].measured(-0.1, "")
+    assert notes(candidates["int8 on openvino, cpu"], {}) == [
+        "It does worse than leaving the pictures as they are: its gain kept is negative."
+    ]
+    int8.metrics["gain_kept"] = METRICS["gain_kept"].measured(0.0, "")
     # What is over a limit anyway needs no note of its edges.
     assert notes(candidates["int8 on openvino, cpu"], {"latency_ms": 9.0, "psnr_loss_db": 0.01}) == []
 
