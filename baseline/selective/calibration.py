@@ -64,7 +64,7 @@ def load_calibration(path: Path, key: str) -> Calibration | None:
         steps = [(float(step["aim"]), float(step["kept"]), float(step["work"])) for step in held["steps"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Calibration(steps) if held["network"] == key else None
+    return Calibration(steps) if held.get("network") == key else None
 
 
 def calibrate(restorer: Restorer, model: nn.Module, told: Callable[[int], None] = lambda _: None) -> Calibration:

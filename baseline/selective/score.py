@@ -85,11 +85,6 @@ def scores_of(pixels: Pixels, model: nn.Module) -> Scores:
     return torch.cat(bands, dim=1).permute(1, 2, 0).numpy()
 
 
-def cells(size: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns of cells that cover height x width."""
-    return -(-size[0] // CELL), -(-size[1] // CELL)
-
-
 def per_cell(values: Tensor) -> Tensor:
     """The mean of N,C,H,W over each cell: N,C,h,w."""
     down, right = (-side % CELL for side in values.shape[-2:])
