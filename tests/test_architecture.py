@@ -79,3 +79,10 @@ def test_light_commands_do_not_import_torch(command: str, tmp_path: Path, run_py
     done = run_python("-c", NO_TORCH, *command.split())
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_every_file_of_tests_has_a_name_of_its_own() -> None:
+    """Without packages pytest imports by base name: two files of one name end a whole run with an error."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) > 50
+    assert sorted(names) == sorted(set(names))
