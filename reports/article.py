@@ -1,13 +1,15 @@
 """The lightweighting table of the article that this project reproduces: what it claims beside what a run measured."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
+from reports.digits import compact, percent
 from reports.markdown import escaped
 from reports.record import Report, Variant
-from reports.table import DASH, Column, compact, gate_note, holds, latency_columns
+from reports.table import DASH, Column, gate_note, holds, latency_columns
 
 Verdict = Literal["beaten", "met", "missed", "not measured"]
 
@@ -61,6 +63,7 @@ class ArticleRow:
     """A claim, the variant that answers it best, what was measured of that, and the verdict with its reason.
 
     `stages` is all that was done to the variant: a training or distillation that follows has its share in the result.
+    `others` are all further variants made by this method, best first, as such rows.
     """
 
     claim: Claim
@@ -71,6 +74,24 @@ class ArticleRow:
     reduction: str = DASH
     loss: str = DASH
     effort: str = DASH
+    others: tuple["ArticleRow", ...] = ()
+
+    @property
+    def tally(self) -> str:
+        """How many others there are, and what came of them; nothing without any."""
+        count = Counter(other.verdict for other in self.others)
+        verdicts = ", ".join(f"{count[verdict]} {verdict}" for verdict in get_args(Verdict) if count[verdict])
+        return f"{len(self.others)} more made so: {verdicts}" if self.others else ""
+
+    @property
+    def answer(self) -> str:
+        """The variant and what was measured of it."""
+        return f"{self.variant} ({self.stages}): {self.reduction}" if self.stages else self.variant
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict, with its reason if it has one."""
+        return f"{self.verdict}: {self.reason}" if self.reason else self.verdict
 
 
 CLAIMS = (
@@ -162,12 +183,19 @@ def article_markdown(report: Report) -> str:
     lines = [head, [":--"] * len(head)]
     for row in rows:
         claimed = f"{row.claim.reduction_text}, {row.claim.loss_text}"
-        measured = f"{row.variant} ({row.stages}): {row.reduction}" if row.variant else DASH
-        verdict = f"{row.verdict}: {row.reason}" if row.reason else row.verdict
+        verdict = f"{row.verdict_text} ({row.tally})" if row.others else row.verdict_text
+        measured = row.answer or DASH
         cells = [row.claim.method, claimed, row.claim.difficulty or DASH, measured, row.loss, row.effort, verdict]
         lines.append([escaped(cell) for cell in cells])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return "\n\n".join(["## The article's table", table, escaped(RULE), escaped(loss_words())])
+    others = [f"- {escaped(f'{row.claim.method}, too: {other_text(o)}')}" for row in rows for o in row.others]
+    blocks = ["## The article's table", table, "\n".join(others), escaped(RULE), escaped(loss_words())]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def other_text(row: ArticleRow) -> str:
+    """One that is not the best answer, in a line."""
+    return "; ".join(part for part in (row.answer, row.loss, row.verdict_text) if part != DASH)
 
 
 def methods_of(variant: Variant) -> Methods:
@@ -192,22 +220,29 @@ def _stages(variant: Variant) -> list[str]:
 
 
 def _row(claim: Claim, report: Report) -> ArticleRow:
-    """The best answer to a claim: by verdict, then by reduction reached, then by gain kept."""
+    """The best answer to a claim: of what holds its gates, by verdict, reduction and gain kept; and all others."""
     matched = [variant for variant in report.variants if claim.matches(methods_of(variant))]
     if not matched:
         return ArticleRow(claim, "not measured", f"there is no variant that is {claim.needs}")
     known = [(variant, reduction, gain) for variant in matched for reduction, gain in _measured(claim, variant, report)]
     if not known:
         return ArticleRow(claim, "not measured", "; ".join(_lacking(claim, variant) for variant in matched))
-    sound = [entry for entry in known if holds(entry[0])]
 
-    def rank(entry: tuple[Variant, float, float]) -> tuple[int, bool, float, float]:
-        _, reduction, gain = entry
+    def rank(entry: tuple[Variant, float, float]) -> tuple[bool, int, bool, float, float]:
+        variant, reduction, gain = entry
         order = ("missed", "met", "beaten").index(judged(claim, reduction, gain))
-        return order, round(reduction, 2) >= round(claim.reduction[0], 2), gain, reduction
+        return holds(variant), order, round(reduction, 2) >= round(claim.reduction[0], 2), gain, reduction
 
-    variant, reduction, gain = max(sound or known, key=rank)
-    verdict: Verdict = judged(claim, reduction, gain) if sound else "missed"
+    first, *rest = sorted(known, key=rank, reverse=True)
+    unknown = [variant for variant in matched if variant not in [entry[0] for entry in known]]
+    others = [_answer(claim, *entry) for entry in rest]
+    others += [ArticleRow(claim, "not measured", _lacking(claim, variant), variant.name) for variant in unknown]
+    return replace(_answer(claim, *first), others=tuple(others))
+
+
+def _answer(claim: Claim, variant: Variant, reduction: float, gain: float) -> ArticleRow:
+    """One variant set beside a claim; one that failed a gate misses it."""
+    verdict: Verdict = judged(claim, reduction, gain) if holds(variant) else "missed"
     return ArticleRow(
         claim,
         verdict,
@@ -223,11 +258,11 @@ def _row(claim: Claim, report: Report) -> ArticleRow:
 
 def _measured(claim: Claim, variant: Variant, report: Report) -> list[tuple[float, float]]:
     """The share removed and the gain kept, if both are known."""
-    gain = _value(variant, "gain_kept")
+    gain = variant.value("gain_kept")
     if claim.quantity == "latency":
         pair = next((p for column in latency_columns(report) for p in _times(column, variant, report)), None)
     else:
-        before, after = _value(report.teacher, claim.quantity), _value(variant, claim.quantity)
+        before, after = report.teacher.value(claim.quantity), variant.value(claim.quantity)
         pair = None if before is None or after is None else (before, after)
     return [] if gain is None or pair is None or not pair[0] else [(1 - pair[1] / pair[0], gain)]
 
@@ -237,11 +272,6 @@ def _times(column: Column, variant: Variant, report: Report) -> list[tuple[float
     raws = [column.cell(entry, report).raw[:1] for entry in (report.teacher, variant)]
     found = [float(raw) for cell in raws for raw in cell if isinstance(raw, int | float)]
     return [(found[0], found[1])] if len(found) == 2 else []
-
-
-def _value(variant: Variant, key: str) -> float | None:
-    measured = variant.metrics.get(key)
-    return None if measured is None else measured.value
 
 
 def _lacking(claim: Claim, variant: Variant) -> str:
@@ -265,7 +295,7 @@ def _reduction_text(claim: Claim, reduction: float) -> str:
     if claim.quantity == "latency":
         return f"{1 / (1 - reduction):.1f}x as fast"
     what = {"params": "parameters", "weights_mb": "bytes of weights"}[claim.quantity]
-    return f"{abs(reduction):.0%} {'fewer' if reduction >= 0 else 'more'} {what}"
+    return f"{percent(abs(reduction), 0)} {'fewer' if reduction >= 0 else 'more'} {what}"
 
 
 def _loss_text(variant: Variant, gain: float) -> str:

@@ -1,5 +1,6 @@
 """The model card of a variant: the README.md that model hubs read, beside its artifact and files."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -9,8 +10,9 @@ import yaml
 
 from baseline.measurement import METRICS
 from reports.card_table import card_text, numbers
+from reports.digits import compact
 from reports.record import Report, Variant
-from reports.table import compact, gate_note
+from reports.table import WORSE_THAN_BLURRED, gate_note, is_worse_than_blurred
 from reports.write import write_whole
 
 _QUALITY = {"psnr_db": "psnr", "ssim": "ssim", "lpips": "lpips"}
@@ -27,36 +29,42 @@ def write_cards(report: Report, folder: Path) -> list[Path]:
     folders = {record.parent.name: record.parent for record in folder.glob("variants/*/record.json")}
     made = [v for v in (report.teacher, *report.variants) if v.status == "done" and v.name in folders]
     for variant in made:
-        write_whole(folders[variant.name] / "README.md", model_card(report, variant))
+        text = model_card(report, variant, _architecture(folders[variant.name] / "artifact"))
+        write_whole(folders[variant.name] / "README.md", text)
     return [folders[variant.name] / "README.md" for variant in made]
 
 
-def model_card(report: Report, variant: Variant) -> str:
-    """The card: metadata in YAML, then Markdown. Its paths are those of the variant's own folder."""
-    metadata = yaml.safe_dump(card_metadata(report, variant), sort_keys=False, allow_unicode=True, width=120)
+def model_card(report: Report, variant: Variant, architecture: str = "") -> str:
+    """The card: metadata in YAML, then Markdown. Its paths are those of the variant's own folder.
+
+    `architecture` is what the variant's artifact names; without it, the chains say whether the network is a user's own.
+    """
+    own = _own_network(architecture or _named_in_chains(report, variant))
+    metadata = yaml.safe_dump(card_metadata(report, variant, own), sort_keys=False, allow_unicode=True, width=120)
     blocks = [
         f"# {card_text(variant.name)}",
         *_what_it_is(report, variant),
         *_section("How it was made", _how_made(report, variant)),
-        *_section("Intended use", [_INTENDED]),
-        *_section("How to restore with it", _how_to_restore(variant)),
+        *_section("Intended use", [_intended(report, variant)]),
+        *_section("How to restore with it", _how_to_restore(variant, own)),
         *_section("Numbers", numbers(report, variant)),
         *_section("Data", _data(report)),
         *_section("Limits", [_bullets(_limits(report, variant))]),
-        *_section("Licence", [_licence(report)]),
+        *_section("Licence", [_licence(report, own)]),
     ]
     return f"---\n{metadata}---\n\n" + "\n\n".join(blocks) + "\n"
 
 
-def card_metadata(report: Report, variant: Variant) -> dict[str, Any]:
-    """The metadata block, with the results in the form of Hugging Face's model-index."""
+def card_metadata(report: Report, variant: Variant, own: str) -> dict[str, Any]:
+    """The metadata block, with the results in the form of Hugging Face's model-index.
+
+    It gives no licence for a user's `own` network, and no base model: a teacher's name here is none on a hub.
+    """
     quality = _quality_of(variant)
     data, name = _identifier(report.run.data), _one_line(variant.name)
-    metadata: dict[str, Any] = dict(_OPEN_LICENSE if _is_open(report) else _OWN_LICENSE)
+    metadata: dict[str, Any] = {} if own else dict(_OPEN_LICENSE if _is_open(report) else _OWN_LICENSE)
     metadata |= {"library_name": "lightsharp", "pipeline_tag": "image-to-image", "tags": _tags(variant)}
     metadata |= {"datasets": [data]} | ({"metrics": list(quality)} if quality else {})
-    if report.run.teacher and variant is not report.teacher:
-        metadata["base_model"] = _identifier(Path(report.run.teacher).name)
     if quality:
         metrics = [{"type": kind, "name": title, "value": value} for kind, (title, value) in quality.items()]
         result = {
@@ -88,10 +96,13 @@ def _what_it_is(report: Report, variant: Variant) -> list[str]:
     run = report.run
     made = "the teacher" if variant is report.teacher else "a lighter variant of the teacher"
     said = f" What the run is for: {card_text(run.description)}" if run.description.strip() else ""
-    return [
-        f"An image-restoration network: a blurred photograph in, a sharper one of the same size out. It is {made} of "
+    worse = _is_worse(report, variant)
+    out = "another" if worse else "a sharper one"
+    blocks = [
+        f"An image-restoration network: a blurred photograph in, {out} of the same size out. It is {made} of "
         f"the lightsharp run {card_text(run.name)}.{said}"
     ]
+    return [*blocks, _WORSE] if worse else blocks
 
 
 def _how_made(report: Report, variant: Variant) -> list[str]:
@@ -117,24 +128,43 @@ def _teacher(report: Report, itself: bool) -> str:
     return f"{whose} was trained in the same run." if report.teacher.chain else f"{whose} has no name in the record."
 
 
+_WORSE = (
+    f"**It {WORSE_THAN_BLURRED}**: on the test pairs, its pictures are further from the sharp ones than the blurred "
+    "input is, as the numbers below say."
+)
+
+
+def _is_worse(report: Report, variant: Variant) -> bool:
+    return is_worse_than_blurred(variant, report.run.blurred_psnr_db)
+
+
+def _intended(report: Report, variant: Variant) -> str:
+    """What it is for: nothing, if its pictures are worse than those that it gets."""
+    return (
+        "None as it is: it does not sharpen. It is kept as a result of the run."
+        if _is_worse(report, variant)
+        else _INTENDED
+    )
+
+
 _INTENDED = (
     "Sharpening photographs that are blurred in the way of the data below, for people to look at. What it adds is a "
     "guess at what was lost: it must not be taken as evidence of what was there, as in forensics or medicine."
 )
 
 
-def _how_to_restore(variant: Variant) -> list[str]:
+def _how_to_restore(variant: Variant, own: str) -> list[str]:
     """The command and the Python lines, with the fastest file or else the artifact; then the other files."""
     files = _files(variant)
     network = next(iter(files), "artifact")
-    command = shlex.join(["lightsharp", "restore", "blurred.jpg", "--network", network, "--out", "sharper/"])
+    command = shlex.join(["lightsharp", "restore", "blurred.jpg", "--network", network, "--out", "restored/"])
     python = [
         "import cv2",
         "from recipes.restoring import restore",
         "",
         'picture = cv2.imread("blurred.jpg")[..., ::-1]',
-        f"sharper = restore(picture, {network!r})",
-        'cv2.imwrite("sharper.png", sharper[..., ::-1])',
+        f"restored = restore(picture, {network!r})",
+        'cv2.imwrite("restored.png", restored[..., ::-1])',
     ]
     blocks = ["In this folder:", _code("sh", [command]), "From Python:", _code("python", python)]
     also = [f"{name}: {runtime}" for name, runtime in files.items()]
@@ -143,6 +173,13 @@ def _how_to_restore(variant: Variant) -> list[str]:
     blocks.append(
         "In a run's folder these are links into the run's store: copy them with `cp -rL` before you upload them."
     )
+    if own:
+        blocks.append(
+            f"The artifact holds weights, and no code: its network is {card_text(own)}, of a package that does not "
+            f"come with lightsharp. Every command on `artifact` needs {card_text(own.partition(':')[0])} to be "
+            "importable: install that package, or start in the folder that holds it. The files for runtimes do not "
+            "need it."
+        )
     if any(name.endswith(".pt2") for name in files):
         export = shlex.join(["lightsharp", "export", "artifact", "--to", "pt2", "--out", "files"])
         blocks += [
@@ -196,7 +233,13 @@ def _limits(report: Report, variant: Variant) -> list[str]:
     return [*lines, *(card_text(gate_note(gate)) for gate in variant.gates if not gate.passed)]
 
 
-def _licence(report: Report) -> str:
+def _licence(report: Report, own: str) -> str:
+    if own:
+        return (
+            f"No licence is given: the network is {card_text(own)}, whose licence lightsharp does not know. Whoever "
+            "publishes it must set `license` above by what the licences of that code, of the data and of the teacher "
+            "allow."
+        )
     if _is_open(report):
         return (
             "Apache-2.0, as the code. The weights were trained on photographs that are in the public domain or CC0; "
@@ -214,6 +257,29 @@ def _is_open(report: Report) -> bool:
     teacher = report.run.teacher
     known = teacher in _SHIPPED_TEACHERS or (teacher is None and bool(report.teacher.chain))
     return _is_shipped(report.run.data) and known
+
+
+def _architecture(artifact: Path) -> str:
+    """What an artifact's manifest names; nothing if it cannot be read."""
+    try:
+        manifest = json.loads((artifact / "model.json").read_bytes())
+    except (OSError, ValueError):
+        return ""
+    return str(manifest.get("architecture", "")) if isinstance(manifest, dict) else ""
+
+
+def _named_in_chains(report: Report, variant: Variant) -> str:
+    """The network or student that was named last for a variant, or else for its teacher; nothing if none was."""
+    for chain in (variant.chain, report.teacher.chain):
+        named = re.findall(r"\b(?:network|student):? ([\w.:-]+)", " ".join(chain))
+        if named:
+            return str(named[-1])
+    return ""
+
+
+def _own_network(architecture: str) -> str:
+    """A user's own `package.module:factory`; nothing for a network that comes with lightsharp."""
+    return architecture if re.fullmatch(r"[\w.]+:\w+", architecture) else ""
 
 
 def _is_shipped(data: str) -> bool:

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from baseline.measurement import METRICS
+from reports.digits import change_text, latency_text, latency_texts
+from reports.files import files_of, teachers_size
 from reports.markdown import escaped
 from reports.record import LatencyRow, Report, Variant
-from reports.table import DASH, Cell, Column, all_columns, latency_columns, latency_text
+from reports.table import DASH, Cell, Column, all_columns, latency_columns
 
 _COMPARED = ("psnr_db", "ssim", "lpips")
 
@@ -23,7 +25,7 @@ class _Row:
 def numbers(report: Report, variant: Variant) -> list[str]:
     """The table as Markdown, the reasons for its dashes, and the quality of the blurred input."""
     alone = variant is report.teacher
-    rows = [*_metric_rows(report, variant), *_latency_rows(report, variant)]
+    rows = [*_metric_rows(report, variant), *_file_rows(report, variant), *_latency_rows(report, variant)]
     reasons = list(dict.fromkeys(row.own.missing for row in rows if row.own.missing))
     titles = ["", "This network", *([] if alone else ["Teacher", "Against the teacher"])]
     lines = [titles, [":--", *["--:"] * (len(titles) - 1)]]
@@ -44,10 +46,20 @@ def card_text(text: str) -> str:
 def _metric_rows(report: Report, variant: Variant) -> Iterator[_Row]:
     """The report's columns but the latencies; what does not apply, as a loss of the teacher, has no row."""
     left_out = {"name", *(column.key for column in latency_columns(report))}
+    left_out |= {"file_mb"} if files_of(variant) else set()
     for column in all_columns(report):
         own, teacher = column.cell(variant, report), column.cell(report.teacher, report)
         if column.key not in left_out and (own.raw or own.missing):
             yield _Row(column.heading, own, teacher.text, own.change or _difference(column, own, teacher))
+
+
+def _file_rows(report: Report, variant: Variant) -> Iterator[_Row]:
+    """A row for the file of every runtime, beside the teacher's for the same."""
+    for file in files_of(variant):
+        reference = teachers_size(file, report)
+        change = "" if variant is report.teacher else change_text(file.size_mb, reference)
+        heading = f"File MB ({file.runtime})" if file.runtime else "File MB"
+        yield _Row(heading, Cell(f"{file.size_mb:.2f}"), DASH if reference is None else f"{reference:.2f}", change)
 
 
 def _difference(column: Column, own: Cell, teacher: Cell) -> str:
@@ -69,9 +81,10 @@ def _latency_rows(report: Report, variant: Variant) -> Iterator[_Row]:
             continue
         same = (r.median_ms for r in report.teacher.latency if _conditions(r) == _conditions(row))
         reference = next(same, None)
-        spread = "" if row.p10_ms is None or row.p90_ms is None else f"[{row.p10_ms:.4g}, {row.p90_ms:.4g}]"
-        change = f"{100 * (row.median_ms / reference - 1):+.1f}%" if reference else ""
-        own = Cell(latency_text(row.median_ms), more=spread)
+        ends = [] if row.p10_ms is None or row.p90_ms is None else [row.p10_ms, row.p90_ms]
+        median, *spread = latency_texts([row.median_ms, *ends])
+        change = change_text(row.median_ms, reference)
+        own = Cell(median, more=f"[{', '.join(spread)}]" if spread else "")
         yield _Row(_latency_heading(row), own, latency_text(reference) if reference else DASH, change)
 
 

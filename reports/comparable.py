@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from baseline.measurement import METRICS, Measurement
-from reports.record import PictureRow, Report, Variant
+from reports.record import PictureRow, Report
 
 QUALITY = ("psnr_db", "ssim", "lpips", "edge_sharpness")
 """The metrics that are scored on each picture."""
@@ -28,7 +28,7 @@ def quality_clashes(one: Report, other: Report) -> list[Clash]:
     """Why the quality of two reports was not measured in the same way; nothing if it was."""
     found = [
         Clash("data set", one.run.data, other.run.data, f"--set data.name={one.run.data}"),
-        Clash("test pairs", *_pairs(one, other), f"--set measure.pictures={len(_scored(one))}"),
+        Clash("test pairs", *_pairs(one, other), _same_pairs(one)),
         Clash("blurred input", *_blurred(one, other), "the data of the first"),
         *_scorings(one, other),
     ]
@@ -51,12 +51,6 @@ def equal_as_shown(metric: str, one: float, other: float) -> bool:
     return one == other if decimals == 0 else abs(one - other) < 0.5 * 10**-decimals
 
 
-def value_of(variant: Variant, metric: str) -> float | None:
-    """A metric's value; None if there is none."""
-    measured = variant.metrics.get(metric)
-    return None if measured is None else measured.value
-
-
 def machine_of(report: Report) -> dict[str, str]:
     """What of a report's environment says on which machine it was timed."""
     return {key: report.run.environment[key] for key in _MACHINE if key in report.run.environment}
@@ -72,6 +66,12 @@ def _pairs(one: Report, other: Report) -> tuple[str, str]:
     if len(names[0]) != len(names[1]):
         return str(len(names[0])), str(len(names[1]))
     return next(((a, b) for a, b in zip(*names, strict=True) if a != b), ("", ""))
+
+
+def _same_pairs(report: Report) -> str:
+    """What to run another recipe with for the test pairs of this report."""
+    count = len(_scored(report))
+    return f"--set measure.pictures={count}" if count else "the pairs of the first"
 
 
 def _blurred(one: Report, other: Report) -> tuple[str, str]:

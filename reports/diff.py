@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from baseline.measurement import METRICS, Mean
 from reports.change import NumberChange, beyond_noise
-from reports.comparable import Clash, cost_clashes, equal_as_shown, quality_clashes, value_of
+from reports.comparable import Clash, cost_clashes, equal_as_shown, quality_clashes
 from reports.latency_diff import latency_changes, other_machine
 from reports.paired import PAIRED, mean_difference
 from reports.record import Report, Variant
@@ -106,7 +106,7 @@ class _Compared:
 
 
 def _change(key: str, old: Variant, new: Variant) -> NumberChange:
-    before, after = value_of(old, key), value_of(new, key)
+    before, after = old.value(key), new.value(key)
     apart = None if before is None or after is None else after - before
     unit = METRICS[key].unit
     return NumberChange(

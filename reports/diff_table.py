@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from baseline.measurement import METRICS
-from reports.change import Interval, NumberChange
-from reports.table import DASH, compact, latency_text
+from reports.change import NumberChange
+from reports.digits import compact, latency_text, latency_texts
+from reports.table import DASH
 
 _STYLES = {"better": "green", "worse": "bold red", "changed": "yellow", "not comparable": "dim"}
 _MARKS = {"better": "✓ ", "worse": "✗ "}
@@ -133,12 +134,9 @@ def _interval(number: NumberChange) -> str:
     if number.ci95 is not None:
         return f"[{', '.join(_signed(number, end) for end in number.ci95)}]"
     if number.old_range is not None and number.new_range is not None:
-        return f"{_range(number.old_range)} {_ARROW} {_range(number.new_range)}"
+        ends = latency_texts([*number.old_range, *number.new_range])
+        return f"{'..'.join(ends[:2])} {_ARROW} {'..'.join(ends[2:])}"
     return ""
-
-
-def _range(ends: Interval) -> str:
-    return "..".join(latency_text(end) for end in ends)
 
 
 def _value(number: NumberChange, value: float) -> str:

@@ -28,7 +28,17 @@ def diff_view(found: Difference) -> RenderableType:
 
 def diff_summary(found: Difference) -> str:
     """What it amounts to, in a few sentences."""
+    sentences = [_numbers_summary(found)]
+    sentences += [f"Added: {', '.join(found.added)}."] if found.added else []
+    sentences += [f"Removed: {', '.join(found.removed)}."] if found.removed else []
+    return " ".join(sentences)
+
+
+def _numbers_summary(found: Difference) -> str:
+    """How many numbers came to which verdict, in a sentence."""
     count = Counter(number.verdict for number in found.numbers)
+    if count.keys() == {"same"}:
+        return f"From {found.old} to {found.new}, no number changed: all {count['same']} are the same."
     worse = found.with_verdict("worse")
     first = f"{_count(len(worse))} for the worse beyond noise"
     if worse:
@@ -40,10 +50,7 @@ def diff_summary(found: Difference) -> str:
         f"{count['same']} the same",
         f"{count['not comparable']} not comparable",
     ]
-    sentences = [f"From {found.old} to {found.new}: {first}, {', '.join(rest)}."]
-    sentences += [f"Added: {', '.join(found.added)}."] if found.added else []
-    sentences += [f"Removed: {', '.join(found.removed)}."] if found.removed else []
-    return " ".join(sentences)
+    return f"From {found.old} to {found.new}: {first}, {', '.join(rest)}."
 
 
 def _count(number: int) -> str:

@@ -2,18 +2,11 @@
 
 from collections.abc import Iterator
 
+from baseline.measurement import METRICS
+from reports.digits import change_text, latency_text
+from reports.files import smallest_file, teachers_size
 from reports.record import LatencyRow, Report, Variant
-from reports.table import (
-    DASH,
-    Cell,
-    Column,
-    all_columns,
-    change_text,
-    holds,
-    latency_text,
-    timed_at,
-    timing_conditions,
-)
+from reports.table import DASH, Cell, Column, all_columns, holds, timed_at, timing_conditions, why_missing
 
 
 def front(report: Report) -> list[str]:
@@ -29,8 +22,22 @@ def front(report: Report) -> list[str]:
 
 def front_columns(report: Report) -> list[Column]:
     """What counts for the front, as far as the report speaks of it; the speed on each device that timed anything."""
-    counted = [column for column in all_columns(report) if column.key in ("psnr_db", "file_mb", "macs")]
-    return [*counted, *fastest_columns(report)]
+    of_key = {column.key: column for column in all_columns(report)}
+    return [of_key["macs"], smallest_column(), of_key["psnr_db"], *fastest_columns(report)]
+
+
+def smallest_column() -> Column:
+    """Each row's smallest file, its runtime as `more`; a change is against the teacher's file of the same runtime."""
+
+    def cell(variant: Variant, report: Report) -> Cell:
+        file = smallest_file(variant)
+        if file is None:
+            return Cell(DASH, missing=why_missing(variant, "file_mb"))
+        change = "" if variant is report.teacher else change_text(file.size_mb, teachers_size(file, report))
+        return Cell(f"{file.size_mb:.2f}", change=change, more=file.runtime, raw=(file.size_mb,))
+
+    meaning = METRICS["file_mb"]
+    return Column("smallest_file", meaning.title, meaning.unit, meaning.direction, cell, ("smallest_file_mb",))
 
 
 def fastest_columns(report: Report) -> list[Column]:
@@ -72,15 +79,18 @@ def _fair(row: LatencyRow) -> tuple[str, ...]:
 
 
 def front_gaps(report: Report) -> list[str]:
-    """A line for each sound variant that lacks something that counts: it is compared without it."""
+    """A line for each thing that sound variants lack though it counts: they are compared without it."""
     columns = front_columns(report)
-    lines = []
+    names: dict[str, list[str]] = {}
     for variant in filter(holds, report.variants):
         values = _values(variant, columns, report)
         lacking = [column.heading for column in columns if column.key not in values]
         if lacking:
-            lines.append(f"{variant.name} has no {', no '.join(lacking)}: compared over the rest.")
-    return lines
+            names.setdefault(f"no {', no '.join(lacking)}", []).append(variant.name)
+    return [
+        f"{', '.join(those)} {'has' if len(those) == 1 else 'have'} {lacking}: compared over the rest."
+        for lacking, those in names.items()
+    ]
 
 
 def _values(variant: Variant, columns: list[Column], report: Report) -> dict[str, float]:

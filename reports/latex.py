@@ -2,8 +2,9 @@
 
 import re
 
+from reports.grid import Grid, Line
 from reports.record import Report
-from reports.table import Cell, Column, Row, Table, standing_out, tabulate
+from reports.table import Cell, Column, Table, standing_out, tabulate
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -42,26 +43,32 @@ _ARROWS = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", "none": ""}
 
 def latex_table(report: Report) -> str:
     """The table with its footnotes below; the best that holds its gates is bold."""
+    return latex_grid(report).text
+
+
+def latex_grid(report: Report) -> Grid:
+    """The table in LaTeX, its kinds of columns as a line of cells, too."""
     table = tabulate(report)
     best = {(id(variant), column.key) for column in table.columns for variant in standing_out(report, column)}
-    titles = [f"{latex(column.title)}{_ARROWS[column.direction]}" for column in table.columns]
-    units = [latex(f"{column.unit} {column.qualifier}") for column in table.columns]
-    lines = [
+    opening = [
         r"% Needs \usepackage{booktabs}. A wide one: leave columns out, or set it sideways.",
         r"\begin{table}",
         r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{latex(f'{report.run.name}: {report.run.description}')}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
-        r"\toprule",
-        _line(titles),
-        _line(units),
-        r"\midrule",
+        r"\begin{tabular}{",
     ]
+    rules = ["l", *"r" * (len(table.columns) - 1)]
+    titles = [f"{latex(column.title)}{_ARROWS[column.direction]}" for column in table.columns]
+    units = [latex(f"{column.unit} {column.qualifier}") for column in table.columns]
+    head = [Line(rules, "", "\n".join(opening), "}\n\\toprule\n"), _line(titles), _line(units, "\\midrule\n")]
+    rows = []
     for row in table.rows:
-        bold = {column.key for column in table.columns if (id(row.variant), column.key) in best}
-        lines += _row(table, row, bold)
-    lines += [r"\bottomrule", r"\end{tabular}", *_notes(table), r"\end{table}"]
-    return "\n".join(lines) + "\n"
+        cells = [
+            _cell(table, column, cell, (id(row.variant), column.key) in best) for column, cell in table.cells_of(row)
+        ]
+        rows.append([_line(cells, "\\midrule\n" if row.kind == "teacher" else "")])
+    tail = [r"\bottomrule", r"\end{tabular}", *_notes(table), r"\end{table}"]
+    return Grid(head, rows, "\n".join(tail) + "\n")
 
 
 def latex(text: str) -> str:
@@ -71,23 +78,17 @@ def latex(text: str) -> str:
     return escaped.replace("\0", "{}")
 
 
-def _row(table: Table, row: Row, bold: set[str]) -> list[str]:
-    """The lines of one row; the teacher's ends with a rule."""
-    cells = [_cell(table, column, cell, column.key in bold) for column, cell in table.cells_of(row)]
-    return [_line(cells), *([r"\midrule"] if row.kind == "teacher" else [])]
-
-
-def _line(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+def _line(cells: list[str], rule: str = "") -> Line:
+    """A line of the table, and the rule below it."""
+    return Line(cells, " & ", end=" \\\\\n" + rule)
 
 
 def _cell(table: Table, column: Column, cell: Cell, bold: bool) -> str:
     show = latex if column.key == "name" else _number
     text = rf"\textbf{{{show(cell.text)}}}" if bold else show(cell.text)
-    second = f"({cell.change})" if cell.change else cell.more
     number = table.footnote(cell)
     mark = rf"\textsuperscript{{{number}}}" if number else ""
-    return f"{text} {show(second)}".strip() + mark
+    return f"{text} {show(cell.beside)}".strip() + mark
 
 
 def _number(text: str) -> str:
@@ -96,6 +97,7 @@ def _number(text: str) -> str:
 
 
 def _notes(table: Table) -> list[str]:
-    """The reasons of the dashes, under the table."""
+    """The reasons of the dashes and the notes, under the table."""
     notes = [rf"\textsuperscript{{{number}}}~{latex(note)}\par" for number, note in enumerate(table.footnotes, 1)]
+    notes += [rf"{latex(note)}\par" for note in table.notes]
     return [r"\begin{flushleft}", *notes, r"\end{flushleft}"] if notes else []

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from baseline.errors import UserError
 from baseline.measurement import METRICS, Measurement
-from reports.comparable import COUNTS, QUALITY, Clash, cost_clashes, equal_as_shown, quality_clashes, value_of
-from reports.record import RUN_MARK, GateVerdict, LatencyRow, Report, RunInfo, Variant
+from reports.comparable import COUNTS, QUALITY, Clash, cost_clashes, equal_as_shown, quality_clashes
+from reports.files import files_of
+from reports.record import RUN_MARK, FileSize, GateVerdict, LatencyRow, Report, RunInfo, Variant
 
 Named = tuple[str, Report]
 """A run's name in the merged report, and its own report."""
@@ -17,7 +18,7 @@ Named = tuple[str, Report]
 _SAME_TEACHER = (*COUNTS, "psnr_db")
 _IN_TURN = (
     "Latencies of different runs were not taken in turn: each run has columns of its own, and a change is against "
-    "the teacher as the same run timed it."
+    "the teacher as the same run timed it. So is that of a file's size."
 )
 _FIRST = "Of a row that several runs have, effort and file size are those of the first of them."
 
@@ -108,7 +109,7 @@ def _teacher_clashes(one: Report, other: Report) -> list[Clash]:
     """What shows that two teachers are not the same network, or does not show that they are."""
     found = []
     for key in _SAME_TEACHER:
-        values = [value_of(report.teacher, key) for report in (one, other)]
+        values = [report.teacher.value(key) for report in (one, other)]
         if values[0] is None or values[1] is None or not equal_as_shown(key, values[0], values[1]):
             own, others = (_text(key, value) for value in values)
             named = one.run.teacher if one.run.teacher != other.run.teacher else None
@@ -140,7 +141,7 @@ def _is_same(one: Variant, other: Variant) -> bool:
     if (one.chain, one.status, one.error) != (other.chain, other.status, other.error):
         return False
     for key in (*COUNTS, *QUALITY):
-        values = value_of(one, key), value_of(other, key)
+        values = one.value(key), other.value(key)
         if values[0] is None or values[1] is None:
             # Older records lack some metrics of quality, but none lacks these.
             if values[0] != values[1] and key in _SAME_TEACHER:
@@ -172,6 +173,7 @@ def _joined(row: Gathered, machines: dict[tuple[str, str], str]) -> Variant:
         update={
             "name": row.name,
             "metrics": {key: _measurement(key, row) for key in METRICS if _measured(key, row)},
+            "files": _files(row),
             "latency": [_placed(timed, machines[run, timed.device]) for run, v in row.entries for timed in v.latency],
             "missing": _reasons(row),
             "gates": _gates(row),
@@ -183,6 +185,12 @@ def _joined(row: Gathered, machines: dict[tuple[str, str], str]) -> Variant:
 
 def _placed(row: LatencyRow, machine: str) -> LatencyRow:
     return row.model_copy(update={"machine": machine})
+
+
+def _files(row: Gathered) -> list[FileSize]:
+    """Every file of every run, after the run's name; first that of which `file_mb` is the size."""
+    entries = sorted(row.entries, key=lambda entry: entry[1].value("file_mb") is None)
+    return [file.model_copy(update={"run": run}) for run, variant in entries for file in files_of(variant)]
 
 
 def _measured(key: str, row: Gathered) -> list[tuple[str, Measurement]]:

@@ -1,7 +1,7 @@
 """The report as one HTML page that needs no network: summary, table, plot, pictures and each variant's details."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +9,35 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from baseline.measurement import Direction
-from reports.article import RULE, article_rows, loss_words
+from reports.article import RULE, article_rows, loss_words, other_text
 from reports.conditions import facts
-from reports.front import fastest_columns, front, front_columns, front_gaps
-from reports.latex import latex_table
+from reports.files import scored_file, scored_runtimes
+from reports.front import fastest_columns, front, front_columns, front_gaps, smallest_column
+from reports.latex import latex_grid
 from reports.layers import layers_of
 from reports.pictures import PAGE_BYTES, gallery
 from reports.plots import plots_data
 from reports.record import Report, Variant
 from reports.sensitivity import drawn_once
 from reports.table import (
+    WORSE_THAN_BLURRED,
     Cell,
     Column,
     all_columns,
     best_variants,
+    eligible,
     gates_verdict,
+    holds,
     is_worse_than_blurred,
     standing_out,
     tabulate,
 )
 from reports.template import render
-from reports.text import csv_text, markdown_table
+from reports.text import csv_grid, markdown_grid
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+_GRIDS = {"Markdown": markdown_grid, "CSV": csv_grid, "LaTeX": latex_grid}
+"""What the table can be copied as."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ def _values(report: Report) -> dict[str, Any]:
         "run": report.run,
         "entries": [report.teacher, *report.variants],
         "table": table,
+        "file_runtimes": ", ".join(sorted(scored_runtimes(report) - {""})),
         "is_best": lambda row, column: (id(row.variant), column.key) in best,
         "tone": _tone,
         "arrow": {"lower": "↓", "higher": "↑", "none": ""},
@@ -78,11 +85,12 @@ def _values(report: Report) -> dict[str, Any]:
         "front_axes": ", ".join(f"{column.title} {column.qualifier}".strip() for column in front_columns(report)),
         "front_gaps": front_gaps(report),
         "gated": _is_gated(report),
-        "texts": {"Markdown": markdown_table(report), "CSV": csv_text(report), "LaTeX": latex_table(report)},
+        "grids": {name: asdict(grid(report)) for name, grid in _GRIDS.items()},
         "conditions": facts(report),
         "plots": plots,
         "article": article_rows(report),
         "article_rule": RULE,
+        "other_text": other_text,
         "article_words": loss_words(),
         "layers": layers_of(report),
         "sensitivities": sensitivities,
@@ -104,7 +112,7 @@ def summary(report: Report) -> list[str]:
     verdict = gates_verdict(report)
     if verdict is not None:
         sentences.append(verdict)
-    worse = [variant.name for variant in report.variants if is_worse_than_blurred(variant)]
+    worse = [variant.name for variant in report.variants if is_worse_than_blurred(variant, blurred)]
     if worse:
         sentences.append(f"Worse than leaving the pictures as they are: {', '.join(worse)}.")
     broken = [variant.name for variant in report.variants if variant.error]
@@ -114,31 +122,41 @@ def summary(report: Report) -> list[str]:
 
 
 def _cards(report: Report) -> list[Card]:
-    """The best variants by size, cost, speed and loss, among those that failed no gate."""
-    among = "among those that failed no gate" if _is_gated(report) else ""
+    """The best variants by size, cost, speed and loss, among those that are eligible."""
+    among = _among(report)
     of_key = {column.key: column for column in all_columns(report)}
     fastest = fastest_columns(report)
-    titled = [("Smallest file", of_key["file_mb"]), ("Fewest MACs", of_key["macs"])]
+    titled = [("Smallest file", smallest_column()), ("Fewest MACs", of_key["macs"])]
     titled += [(f"Fastest {column.qualifier}", column) for column in fastest]
     titled += [("Least loss", of_key["psnr_loss_db"])]
     cards = []
     for title, column in titled:
         for variant in best_variants(report, column)[:1]:
             cell = column.cell(variant, report)
-            runtime = f"on {cell.more}, " if column in fastest else ""
+            runtime = cell.more if title == "Smallest file" or column in fastest else ""
             value = f"{cell.text} {column.unit}".strip()
-            cards.append(
-                Card(title, variant.name, value, cell.change, runtime + _quality(of_key, variant, report), among)
-            )
+            cards.append(Card(title, variant.name, value, cell.change, _quality(variant, runtime, report), among))
     return cards
+
+
+def _among(report: Report) -> str:
+    """Among which variants the best are looked for, if not among all."""
+    gated, barred = _is_gated(report), len(eligible(report)) < sum(map(holds, report.variants))
+    said = [*(["failed no gate"] if gated else []), *(["do better than the blurred input"] if barred else [])]
+    return f"among those that {' and '.join(said)}" if said else ""
 
 
 def _front_values(report: Report) -> dict[str, str]:
     """The variants of the front, each with its values of what counts there."""
-    variants = {variant.name: variant for variant in report.variants}
+    variants, names = {variant.name: variant for variant in report.variants}, front(report)
     columns = front_columns(report)
-    known = {name: [(column, column.cell(variants[name], report)) for column in columns] for name in front(report)}
-    return {name: " · ".join(_said(*pair) for pair in pairs if pair[1].raw) for name, pairs in known.items()}
+
+    def values(variant: Variant) -> str:
+        cells = [(column, column.cell(variant, report)) for column in columns]
+        worse = is_worse_than_blurred(variant, report.run.blurred_psnr_db)
+        return " · ".join([*([WORSE_THAN_BLURRED] if worse else []), *(_said(*pair) for pair in cells if pair[1].raw)])
+
+    return {name: values(variants[name]) for name in names}
 
 
 def _said(column: Column, cell: Cell) -> str:
@@ -152,10 +170,14 @@ def _is_gated(report: Report) -> bool:
     return any(variant.gates for variant in report.variants)
 
 
-def _quality(of_key: Mapping[str, Column], variant: Variant, report: Report) -> str:
-    """What a variant costs in quality, in a few words."""
+def _quality(variant: Variant, runtime: str, report: Report) -> str:
+    """What a variant costs in quality, in a few words; of a runtime's file, also whether that one was scored."""
+    of_key = {column.key: column for column in all_columns(report)}
     gain, loss = (of_key[key].cell(variant, report).text for key in ("gain_kept", "psnr_loss_db"))
-    return f"gain kept {gain}, loss {loss} dB"
+    scored = scored_file(variant)
+    where = f" (scored on {scored.runtime})" if runtime and scored and scored.runtime not in ("", runtime) else ""
+    worse = f", {WORSE_THAN_BLURRED}" if is_worse_than_blurred(variant, report.run.blurred_psnr_db) else ""
+    return f"{f'on {runtime}, ' if runtime else ''}gain kept {gain}, loss {loss} dB{where}{worse}"
 
 
 def _tone(cell: Cell, direction: Direction) -> str:

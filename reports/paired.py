@@ -1,7 +1,7 @@
 """Quality in two runs, paired by picture: the mean difference with its interval, bootstrapped by photograph."""
 
 from baseline.measurement import Mean, mean_of
-from reports.comparable import QUALITY, value_of
+from reports.comparable import QUALITY
 from reports.record import Report, Variant
 
 PAIRED = (*QUALITY, "psnr_loss_db", "gain_kept")
@@ -44,7 +44,7 @@ def _losses(teacher: Variant, variant: Variant) -> Values | str:
 
 def _shares(report: Report, variant: Variant) -> Values | str:
     """What each picture adds to the gain kept; the mean PSNR of input and teacher are taken as certain."""
-    blurred, teacher = report.run.blurred_psnr_db, value_of(report.teacher, "psnr_db")
+    blurred, teacher = report.run.blurred_psnr_db, report.teacher.value("psnr_db")
     if blurred is None or teacher is None or teacher == blurred:
         return "the record does not say what the teacher gains"
     return {picture.name: (picture.psnr_db - blurred) / (teacher - blurred) for picture in variant.pictures}

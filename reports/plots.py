@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from baseline.measurement import METRICS
+from reports.digits import latency_text, latency_texts
 from reports.record import LatencyRow, Report, Variant
-from reports.table import DASH, Column, all_columns, holds, latency_columns, latency_text, timed_at, why_missing
+from reports.table import DASH, Column, all_columns, holds, latency_columns, timed_at, why_missing
 
 _QUALITY = ("gain_kept", "psnr_loss_db", "psnr_db")
 _COST = ("macs", "file_mb", "params")
@@ -152,7 +153,7 @@ def _bar(variant: Variant, row: LatencyRow) -> dict[str, Any]:
         )
     else:
         label = f"{latency_text(median)} {row.dtype}"
-        said = f"{latency_text(median)} ms (p10 {latency_text(low or 0)}, p90 {latency_text(high or 0)})"
+        said = "{} ms (p10 {}, p90 {})".format(*latency_texts([median, low or 0, high or 0]))
     hover = [f"<b>{_shown(variant.name)}</b>", f"{_shown(_place(row))}, {_shown(row.dtype)}", said, conditions]
     return {
         "name": variant.name,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from baseline.measurement import METRICS
+from reports.files import files_of
 from reports.record import LatencyRow, Report, Variant
 from reports.table import timed_at, why_missing
 
@@ -166,12 +167,9 @@ def _size_mb(variant: Variant, row: LatencyRow, found: Found | None) -> float | 
     """The size of this runtime's own file: the record's `file_mb` is that of one runtime only, which it names."""
     if row.median_ms is not None and row.file is None:
         return f"{row.runtime} runs the network in memory; there is no file"
-    measured = variant.metrics.get("file_mb")
-    if measured is not None and measured.value is not None and measured.conditions.startswith(f"{row.runtime} file"):
-        return measured.value
-    for proof in variant.details:
-        if proof.get("stage") == f"export: {row.runtime}" and "megabytes" in proof:
-            return float(proof["megabytes"])
+    for file in files_of(variant):
+        if file.runtime == row.runtime:
+            return file.size_mb
     if found is not None and found.size_mb is not None:
         return found.size_mb
     return row.missing or f"the record has no size of its {row.runtime} file, and the run's folder has no such file"

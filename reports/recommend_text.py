@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from reports.digits import latency_text
+from reports.markdown import stopped
 from reports.recommend import QUANTITIES, Candidate, Choice, Limits, number
 from reports.record import Report
-from reports.table import DASH, gate_note, is_worse_than_blurred, latency_text
+from reports.table import DASH, gate_note, is_worse_than_blurred
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def notes(candidate: Candidate, limits: Limits) -> list[str]:
         said.append(f"One call in ten took longer than {number(slow)} ms, over {limits['latency_ms']:g}.")
     if loss is not None and loss.value is not None and row is not None and row.runtime not in loss.conditions:
         how = loss.conditions or "the record does not say how it was"
-        said.append(f"Its PSNR loss was not scored on {row.runtime}: {how}.")
+        said.append(f"Its PSNR loss was not scored on {row.runtime}: {stopped(how)}")
     return said
 
 

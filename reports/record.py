@@ -48,6 +48,14 @@ class LatencyRow(_Entry):
         return None if pictures is None else pictures * self.size[0] * self.size[1] / 1e6
 
 
+class FileSize(_Entry):
+    """The size of one deployable."""
+
+    runtime: str = Field(description="the runtime that loads it")
+    size_mb: float = Field(description="its size in 10^6 bytes, with all that lies beside it")
+    run: str | None = Field(default=None, description="which run wrote it, in a report of several runs")
+
+
 class Effort(_Entry):
     """What it took to make a variant, over all stages of its chain."""
 
@@ -87,6 +95,11 @@ class Variant(_Entry):
         default_factory=dict, description=f"cost and quality, by key: {', '.join(METRICS)}"
     )
     latency: list[LatencyRow] = Field(default_factory=list, description="a row for each runtime and device")
+    files: list[FileSize] = Field(
+        default_factory=list,
+        description="in a report of several runs, all its files, the one that was scored first; of one run: see "
+        "`file_mb` and `details`",
+    )
     effort: Effort = Field(default_factory=Effort, description="what it took to make it")
     missing: dict[str, str] = Field(default_factory=dict, description="what there is not, and why")
     gates: list[GateVerdict] = Field(default_factory=list, description="the verdicts of the recipe's gates")
@@ -96,6 +109,11 @@ class Variant(_Entry):
     pictures: list[PictureRow] = Field(default_factory=list, description="every test picture as it restored it")
     status: Literal["done", "failed"] = Field(default="done", description="failed: there is no network; see `error`")
     error: str | None = Field(default=None, description="why there is no network")
+
+    def value(self, metric: str) -> float | None:
+        """A metric's value; None if there is none."""
+        measured = self.metrics.get(metric)
+        return None if measured is None else measured.value
 
 
 class RunInfo(_Entry):

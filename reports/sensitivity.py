@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from reports.markdown import stopped
 from reports.pruning import Curves, by_reason, prune_entry
 from reports.record import Report
 from reports.sensitivity_figures import heat_map, lines, loss_text, percent
@@ -42,7 +43,7 @@ def sensitivity_table(curves: Mapping[str, Any]) -> Table:
     """The losses for a terminal, the most sensitive group first."""
     found = Curves.model_validate(curves)
     caption = ["dB of PSNR lost when that share of one group is removed, the others whole, without fine-tuning."]
-    caption += [f"{'; '.join(_conditions(found))}."]
+    caption += [stopped("; ".join(_conditions(found)))]
     caption += [f"Protected, {reason}: {', '.join(names)}." for reason, names in by_reason(found.protected).items()]
     table = Table(
         box=box.SIMPLE_HEAD,

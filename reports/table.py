@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from baseline.measurement import METRICS, Direction
+from reports.digits import change_text, compact, latency_text
+from reports.files import scored_file, scored_runtimes, scoring_notes, teachers_size
 from reports.record import GateVerdict, LatencyRow, Report, Variant
 
 DASH = "\N{EN DASH}"
@@ -30,8 +32,13 @@ class Cell:
 
     @property
     def second_line(self) -> str:
-        """What stands small under or beside the text: the change against the teacher, or else the rest."""
-        return self.change or self.more
+        """What stands small under the text: the change against the teacher, and the rest."""
+        return ", ".join(part for part in (self.change, self.more) if part)
+
+    @property
+    def beside(self) -> str:
+        """The same in one line with the text: a change in brackets."""
+        return f"({self.second_line})" if self.change else self.more
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns, rows, the reasons for missing values (a dash's number is its reason's place) and the gates' verdicts."""
+    """Columns, rows, and what must be known of them.
+
+    Footnotes are the reasons for missing values; a dash's number is its reason's place.
+    """
 
     columns: list[Column]
     rows: list[Row]
     footnotes: list[str]
     gate_notes: list[str]
+    notes: list[str]
 
     def cells_of(self, row: Row) -> list[tuple[Column, Cell]]:
         """A row's cells, each with its column."""
@@ -87,17 +98,17 @@ def tabulate(report: Report) -> Table:
         kind: Literal["teacher", "variant"] = "teacher" if variant is report.teacher else "variant"
         rows.append(Row(kind, variant, [column.cell(variant, report) for column in columns]))
     reasons = (cell.missing for row in rows for cell in row.cells if cell.missing)
-    return Table(columns, rows, list(dict.fromkeys(reasons)), gate_notes(report))
+    return Table(columns, rows, list(dict.fromkeys(reasons)), gate_notes(report), scoring_notes(report))
 
 
 def all_columns(report: Report) -> list[Column]:
     """Every column of this report, in order."""
     return [
         Column("name", "Variant", "", "none", _name_cell, ("name", "role", "status")),
-        _metric_column("params", title="Params", compact_units=True, with_change=True),
-        _metric_column("macs", compact_units=True, with_change=True),
-        _metric_column("macs", key="flops", title="FLOPs", factor=2, compact_units=True, with_change=True),
-        _metric_column("file_mb", with_change=True),
+        _count_column("params", title="Params"),
+        _count_column("macs"),
+        _count_column("macs", key="flops", title="FLOPs", factor=2),
+        _file_column(report),
         *latency_columns(report),
         _metric_column("psnr_db"),
         _metric_column("ssim"),
@@ -180,16 +191,33 @@ def holds(variant: Variant) -> bool:
     return variant.status == "done" and all(gate.passed is not False for gate in variant.gates)
 
 
-def is_worse_than_blurred(variant: Variant) -> bool:
-    """Whether a variant's restored pictures are worse than the blurred ones, so that nothing of the gain is kept."""
-    gain = variant.metrics.get("gain_kept")
-    return gain is not None and gain.value is not None and gain.value < 0
+WORSE_THAN_BLURRED = "does worse than leaving the picture alone"
+
+
+def is_worse_than_blurred(variant: Variant, blurred_psnr_db: float | None = None) -> bool:
+    """Whether restored pictures are worse than the blurred ones: gain kept is negative.
+
+    Where there is no gain to keep, their mean PSNR is compared with the blurred pictures', if that is given.
+    """
+    gain, restored = variant.value("gain_kept"), variant.value("psnr_db")
+    if gain is not None:
+        return gain < 0
+    return restored is not None and blurred_psnr_db is not None and restored < blurred_psnr_db
+
+
+def eligible(report: Report) -> list[Variant]:
+    """The variants that may be the best of something: they failed no gate.
+
+    One that does worse than the blurred input is among them only if all do.
+    """
+    holding, blurred = list(filter(holds, report.variants)), report.run.blurred_psnr_db
+    return [variant for variant in holding if not is_worse_than_blurred(variant, blurred)] or holding
 
 
 def best_variants(report: Report, column: Column) -> list[Variant]:
-    """The variants that failed no gate and are best in a column; none where no direction is better."""
+    """The eligible variants that are best in a column; none where no direction is better."""
     values = []
-    for variant in filter(holds, report.variants):
+    for variant in eligible(report):
         value = column.cell(variant, report).sort_value
         if isinstance(value, int | float):
             values.append((value, variant))
@@ -202,20 +230,7 @@ def best_variants(report: Report, column: Column) -> list[Variant]:
 def standing_out(report: Report, column: Column) -> list[Variant]:
     """The variants to mark as best in a column: none if all are equal there."""
     best = best_variants(report, column)
-    return best if len(best) < sum(map(holds, report.variants)) else []
-
-
-def compact(number: float) -> str:
-    """A count in the unit a person would say it in: 8712000000 -> 8.71 G, 930000 -> 0.93 M, 600 -> 600."""
-    for unit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= max(0.1 * unit, 10_000):
-            return f"{number / unit:.2f} {letter}"
-    return f"{number:.0f}"
-
-
-def latency_text(milliseconds: float) -> str:
-    """A latency with the digits that count."""
-    return f"{milliseconds:.2f}" if milliseconds < 100 else f"{milliseconds:.1f}"
+    return best if len(best) < len(eligible(report)) else []
 
 
 def _is_measured(report: Report, metric: str) -> bool:
@@ -224,35 +239,59 @@ def _is_measured(report: Report, metric: str) -> bool:
     return any(measured is not None and measured.value is not None for measured in found)
 
 
-def _metric_column(
-    metric: str,
-    *,
-    key: str = "",
-    title: str = "",
-    factor: int = 1,
-    compact_units: bool = False,
-    with_change: bool = False,
-) -> Column:
-    """The column of a metric (times a factor)."""
+def _metric_column(metric: str) -> Column:
+    """The column of a metric."""
     meaning = METRICS[metric]
 
     def cell(variant: Variant, report: Report) -> Cell:
-        measured = variant.metrics.get(metric)
-        if measured is None or measured.value is None:
-            if variant is report.teacher and metric == "gain_kept":
-                return Cell(DASH)
+        value = variant.value(metric)
+        if value is None:
+            own = variant is report.teacher and metric == "gain_kept"
+            return Cell(DASH, missing="" if own else why_missing(variant, metric))
+        return Cell(f"{value:.{meaning.decimals}f}", raw=(value,))
+
+    return Column(metric, meaning.title, meaning.unit, meaning.direction, cell, (metric,))
+
+
+def _count_column(metric: str, *, key: str = "", title: str = "", factor: int = 1) -> Column:
+    """The column of a count (times a factor, but in the same unit), with its change against the teacher."""
+    meaning = METRICS[metric]
+
+    def cell(variant: Variant, report: Report) -> Cell:
+        value, against = variant.value(metric), report.teacher.value(metric)
+        if value is None:
             return Cell(DASH, missing=why_missing(variant, metric))
-        value = factor * measured.value
-        reference = report.teacher.metrics.get(metric)
-        against = factor * reference.value if reference is not None and reference.value is not None else None
         return Cell(
-            text=compact(value) if compact_units else f"{value:.{meaning.decimals}f}",
-            change=change_text(value, against) if with_change and variant is not report.teacher else "",
-            raw=(int(value) if meaning.decimals == 0 else value,),
+            text=compact(factor * value, like=value),
+            change="" if variant is report.teacher else change_text(value, against),
+            raw=(int(factor * value),),
         )
 
     key = key or metric
     return Column(key, title or meaning.title, meaning.unit, meaning.direction, cell, (key,))
+
+
+def _file_column(report: Report) -> Column:
+    """The column of the file that was scored: its runtime is in the heading or, if they differ, in the cells.
+
+    A change is against the teacher's file of the same runtime and run only.
+    """
+    meaning, runtimes = METRICS["file_mb"], scored_runtimes(report)
+    named = "(runtime as named)" if len(runtimes) > 1 else "".join(f"({runtime})" for runtime in runtimes if runtime)
+
+    def cell(variant: Variant, report: Report) -> Cell:
+        file = scored_file(variant)
+        if file is None:
+            return Cell(DASH, missing=why_missing(variant, "file_mb"))
+        return Cell(
+            text=f"{file.size_mb:.{meaning.decimals}f}",
+            change="" if variant is report.teacher else change_text(file.size_mb, teachers_size(file, report)),
+            more=file.runtime if len(runtimes) > 1 else "",
+            raw=(file.size_mb, file.runtime),
+        )
+
+    headers = ("file_mb", "file_runtime")
+    return Column("file_mb", meaning.title, meaning.unit, meaning.direction, cell, headers, named)
 
 
 def _latency_column(place: tuple[str, ...], conditions: str, names: str) -> Column:
@@ -290,11 +329,13 @@ def timing_conditions(row: LatencyRow) -> str:
 
 
 def _name_cell(variant: Variant, report: Report) -> Cell:
-    """The name, marked if this is the teacher or if the variant or one of its gates failed."""
+    """The name, marked if this is the teacher, failed, failed a gate, or does worse than the blurred input."""
     gate_failed = any(gate.passed is False for gate in variant.gates)
     role = "teacher" if variant is report.teacher else "variant"
     status = "gate failed" if gate_failed else variant.status
-    mark = f"✗ {status}" if status != "done" else role if role == "teacher" != variant.name else ""
+    worse = is_worse_than_blurred(variant, report.run.blurred_psnr_db)
+    faults = [*([status] if status != "done" else []), *(["worse than blurred"] if worse else [])]
+    mark = f"✗ {', '.join(faults)}" if faults else role if role == "teacher" != variant.name else ""
     missing = why_missing(variant, "") if variant.error else ""
     return Cell(variant.name, more=mark, missing=missing, raw=(variant.name, role, status))
 
@@ -334,14 +375,6 @@ def why_missing(variant: Variant, key: str) -> str:
     if variant.error:
         return f"{variant.name} failed: {variant.error}"
     return f"the record has no {key}"
-
-
-def change_text(value: float, reference: float | None) -> str:
-    """The change against the teacher in %, or nothing where there is none to compare with."""
-    if not reference:
-        return ""
-    text = f"{100 * (value / reference - 1):+.1f}%"
-    return "0.0%" if text in ("+0.0%", "-0.0%") else text
 
 
 def _blurred_row(report: Report, columns: list[Column]) -> Iterator[Row]:

@@ -10,9 +10,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reports.digits import compact, latency_texts
 from reports.figures import sparkline
+from reports.markdown import stopped
 from reports.pruning import prune_entry
-from reports.table import DASH, compact
+from reports.table import DASH
 
 _SECTION = re.compile(r"<section([^>]*)>(\s*<h2[^>]*>)(.*?)</h2>", re.DOTALL)
 
@@ -36,6 +38,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"milliseconds": _milliseconds, "stopped": stopped}
     environment.filters |= {"number": _number, "curves": _curves, "compact": compact, "prune_entry": prune_entry}
     environment.filters["with_contents"] = _with_contents
     environment.tests["scalar"] = _is_scalar
@@ -78,6 +81,12 @@ def _number(value: Any) -> str:
     if isinstance(value, int | float) and 10_000 <= abs(value) < math.inf:
         return f"{value:,.0f}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _milliseconds(values: Sequence[float | None]) -> list[str]:
+    """Latencies with the same digits, a dash for each that is not known; at least one is."""
+    texts = iter(latency_texts([value for value in values if value is not None]))
+    return [DASH if value is None else next(texts) for value in values]
 
 
 def _is_scalar(value: Any) -> bool:

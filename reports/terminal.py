@@ -32,6 +32,8 @@ class _TerminalTable:
             yield self._part(places, padding)
         for number, note in enumerate(self._table.footnotes, 1):
             yield Text(f"{number}: {note}", style="dim")
+        for note in self._table.notes:
+            yield Text(note, style="dim")
         for note in self._table.gate_notes:
             yield Text(f"✗ {note}", style="red")
         if self._verdict is not None:

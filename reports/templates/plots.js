@@ -198,7 +198,7 @@
       const more = names.length > 6 ? ` and ${names.length - 6} more` : "";
       return `${names.slice(0, 6).join(", ")}${more}: ${why}`;
     });
-    byId("plot-missing").textContent = lines.length ? `Not on these axes: ${lines.join("; ")}.` : "";
+    byId("plot-missing").textContent = lines.length ? `Not on these axes: ${lines.join("; ")}.`.replace(/\.\.$/, ".") : "";
   }
 
   // Rows of names: latencies and losses.

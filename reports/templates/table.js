@@ -9,7 +9,7 @@ window.lightsharp = window.lightsharp ?? {};
   const rows = [...body.rows]; // in the order of the report
   const filter = byId("table-filter");
   const fallback = byId("table-copy");
-  const texts = JSON.parse(byId("table-texts").textContent);
+  const grids = JSON.parse(byId("table-grids").textContent);
   const names = new Intl.Collator("en", { numeric: true });
 
   function tell(text) {
@@ -94,14 +94,32 @@ window.lightsharp = window.lightsharp ?? {};
   }
   window.lightsharp.selectRow = selectRow;
 
-  // Copying: the texts are those of the report's other files; where the clipboard is refused, they can be taken by hand.
+  // Copying: the text of the report's other files, cut to the rows and columns that are shown, in the order shown; where
+  // the clipboard is refused, it can be taken by hand.
+
+  function shownText(grid) {
+    const lineText = ({ start, cells, between, end }) =>
+      start + cells.filter((_, place) => !heads[place].hidden).join(between) + end;
+    const shown = [...body.rows].filter((row) => !row.hidden).flatMap((row) => grid.rows[rows.indexOf(row)]);
+    return [...grid.head, ...shown].map(lineText).join("") + grid.tail;
+  }
+
+  function leftOut() {
+    const count = (all) => [all.filter((one) => !one.hidden).length, all.length];
+    const [[someRows, allRows], [someColumns, allColumns]] = [count(rows), count(heads)];
+    const parts = [
+      ...(someRows < allRows ? [`${someRows} of ${allRows} rows`] : []),
+      ...(someColumns < allColumns ? [`${someColumns} of ${allColumns} columns`] : []),
+    ];
+    return parts.length ? `: ${parts.join(", ")}` : "";
+  }
 
   async function copy(button) {
-    const text = texts[button.dataset.copy];
+    const text = shownText(grids[button.dataset.copy]);
     try {
       await navigator.clipboard.writeText(text);
       fallback.hidden = true;
-      tell(`Copied as ${button.textContent}.`);
+      tell(`Copied as ${button.textContent}${leftOut()}.`);
     } catch {
       fallback.value = text;
       fallback.hidden = false;

@@ -72,6 +72,35 @@ def test_the_best_sound_variant_answers(report: Report) -> None:
     assert (found.variant, found.verdict) == ("pruned-50", "beaten")
 
 
+def test_every_other_variant_of_a_method_is_told_and_counted(report: Report) -> None:
+    plain, chained = report.variants[0], report.variants[1]
+    gain(plain, 0.7)
+    chained.gates = []
+    gain(chained, 0.9)
+    found = row(report, "Channel pruning")
+    assert (found.variant, found.verdict, found.tally) == ("pruned-50", "met", "1 more made so: 1 missed")
+    (other,) = found.others
+    assert (other.variant, other.reason) == ("pruned-30", "gain kept 0.700, medium is at least 0.80")
+    text = article_markdown(report)
+    assert "| met (1 more made so: 1 missed) |" in text
+    assert (
+        "- Channel pruning, too: pruned-30 (prune → train): 30% fewer parameters; gain kept 0.700, 0.10 dB lost "
+        "\\[0.05, 0.15\\]; missed: gain kept 0.700, medium is at least 0.80\n" in text
+    )
+
+
+def test_one_that_was_not_measured_is_told_beside_one_that_was(report: Report) -> None:
+    del report.variants[1].metrics["gain_kept"]
+    found = row(report, "Channel pruning")
+    assert (found.variant, found.tally) == ("pruned-30", "1 more made so: 1 not measured")
+    assert found.others[0].reason == "pruned-50 has no measured params or gain kept beside the teacher's"
+
+
+def test_what_is_nearly_all_is_not_said_to_be_all(report: Report) -> None:
+    report.variants[0].metrics["params"] = METRICS["params"].measured(400, "")  # of a million
+    assert row(report, "Channel pruning").reduction == "99.96% fewer parameters"
+
+
 def test_a_failed_gate_is_missed_with_its_reason(report: Report) -> None:
     report.variants[0].gates = [kept_gate(0.8)]
     found = row(report, "Channel pruning")

@@ -127,6 +127,39 @@ def test_the_texts_that_are_copied_are_those_of_the_other_files(report: Report, 
         assert not page.locator("#table-copy").is_visible()
 
 
+def test_what_is_copied_is_what_is_shown_in_the_order_shown(report: Report, tmp_path: Path) -> None:
+    with opened_report(report, tmp_path) as page:
+        page.locator("#table-filter").fill("prune")
+        page.locator("#table-columns summary").click()
+        for label in page.locator("#table-columns label").all()[2:]:  # all but Params and MACs
+            label.locator("input").uncheck()
+        page.keyboard.press("Escape")
+        page.locator("#results-table thead th[data-title=Params] button").click()
+        copied = {}
+        for name in ("Markdown", "CSV", "LaTeX"):
+            button = page.get_by_role("button", name=name)
+            assert button.get_attribute("title") == (
+                f"Copy the rows and columns that are shown, in the order shown, as {name}"
+            )
+            button.click()
+            page.get_by_text(f"Copied as {name}: 4 of 9 rows, 3 of 11 columns.").wait_for()
+            copied[name] = page.evaluate("navigator.clipboard.readText()")
+    assert copied["Markdown"].split("\n\n")[0].splitlines() == [
+        "| Variant | Params | MACs |",
+        "| :-- | --: | --: |",
+        "| pruned-50 ✗ gate failed | 0.50 M (-50.0%) | 4.10 G (-48.8%) |",
+        "| pruned-50-int8 ✗ gate failed | 0.50 M (-50.0%) | 4.10 G (-48.8%) |",
+        "| pruned-30 | 0.70 M (-30.0%) | 5.60 G (-30.0%) |",
+        "| pruned-30-int8 | 0.70 M (-30.0%) | 5.60 G (-30.0%) |",
+    ]
+    assert copied["CSV"].splitlines()[:2] == [
+        "name,role,status,params,macs,missing",
+        "pruned-50,variant,gate failed,500000,4100000000,",
+    ]
+    assert "\\begin{tabular}{lrr}\n\\toprule\nVariant & Params" in copied["LaTeX"]
+    assert "\nblurred" not in copied["LaTeX"]
+
+
 def test_where_the_clipboard_is_refused_the_text_can_be_taken_by_hand(report: Report, tmp_path: Path) -> None:
     with opened_report(report, tmp_path) as page:
         page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')) }")

@@ -1,4 +1,5 @@
 import ast
+import json
 import re
 import shlex
 from pathlib import Path
@@ -15,6 +16,7 @@ from reports.card import model_card, write_cards
 from reports.record import LatencyRow, Report, Variant
 from reports.table import tabulate
 from reports.write import read_report, write_report
+from tests.reports.records import shipped
 
 HOSTILE = "a|b<img src=x>\n---\n# `rm -rf`\n```\n[x](javascript:1) {{c}} \N{PILE OF POO} *_~'\"&: %\t" + "x" * 140
 
@@ -40,7 +42,8 @@ def test_a_hub_reads_the_metadata(report: Report) -> None:
     read = ModelCard(card(report, "pruned-30-int8")).data
     assert (read.license, read.library_name, read.pipeline_tag) == ("apache-2.0", "lightsharp", "image-to-image")
     assert read.tags == ["image-deblurring", "image-restoration", "pruning", "quantization"]
-    assert (read.datasets, read.metrics, read.base_model) == (["photos"], ["psnr", "ssim"], "photos")
+    assert (read.datasets, read.metrics) == (["photos"], ["psnr", "ssim"])
+    assert read.base_model is None  # the teacher's name is that of no model on a hub
     assert read.model_name == "pruned-30-int8"
     results = [(r.task_type, r.dataset_type, r.dataset_split, r.metric_type, r.metric_value) for r in read.eval_results]
     common = ("image-to-image", "photos", "test")
@@ -53,7 +56,7 @@ def test_tags_follow_the_chain_and_only_what_was_measured_is_a_result(report: Re
     read = ModelCard(model_card(report, distilled)).data
     assert "distillation" in read.tags
     assert not {"pruning", "quantization"} & set(read.tags)
-    assert (read.base_model, read.metrics, read.eval_results) == ("mine", None, None)
+    assert (read.base_model, read.metrics, read.eval_results) == (None, None, None)
     assert "base_model" not in metadata(card(report, "photos"))
     lpips = METRICS["lpips"].measured(0.123456789, "")
     scored = report.variants[0].model_copy(update={"metrics": report.variants[0].metrics | {"lpips": lpips}})
@@ -71,7 +74,7 @@ def test_every_number_stands_beside_the_teachers(report: Report) -> None:
     assert table["PSNR loss dB [95% interval]"][0] == "0.10 [0.05, 0.15]"
     assert table["Gain kept"][0] == "0.950"
     place = "Latency ms (aoti, cpu, float32, 2 threads, 1x256x256) [p10, p90]"
-    assert table[place] == ["150.0 [142.5, 165]", "200.0", "-25.0%"]
+    assert table[place] == ["150.0 [142.5, 165.0]", "200.0", "-25.0%"]
     assert rows(card(report, "photos"))["Params"] == ["1.00 M"]
     assert "PSNR loss dB [95% interval]" not in rows(card(report, "photos"))
 
@@ -103,7 +106,7 @@ def test_it_says_how_to_restore_with_the_fastest_file(report: Report) -> None:
         LatencyRow(runtime="onnxruntime", missing="none here", **common),
     ]
     text = card(report, "int8")
-    assert "lightsharp restore blurred.jpg --network int8.xml --out sharper/" in text
+    assert "lightsharp restore blurred.jpg --network int8.xml --out restored/" in text
     assert text.index("- int8.xml: openvino, with int8.bin beside it") < text.index("- int8.pt2: aoti")
     assert "native code" in text
     assert "onnx" not in text.split("## Numbers")[0]
@@ -120,7 +123,11 @@ def test_the_commands_are_those_of_the_program(report: Report, name: str) -> Non
     words = shlex.split(shell[1])
     given = main.commands["restore"].make_context("restore", words[2:]).params
     assert words[:2] == ["lightsharp", "restore"]
-    assert (given["network"], given["inputs"], given["out"]) == (f"{name}.pt2", (Path("blurred.jpg"),), Path("sharper"))
+    assert (given["network"], given["inputs"], given["out"]) == (
+        f"{name}.pt2",
+        (Path("blurred.jpg"),),
+        Path("restored"),
+    )
     calls = [call for call in ast.walk(ast.parse(python[1])) if isinstance(call, ast.Call)]
     (path,) = [call.args[1] for call in calls if ast.unparse(call.func) == "restore"]
     assert ast.literal_eval(path) == f"{name}.pt2"
@@ -138,7 +145,6 @@ def test_hostile_names_stay_text(report: Report) -> None:
     read = ModelCard(text).data
     assert read.model_name == " ".join(HOSTILE.split())
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,96}", read.datasets[0])
-    assert re.fullmatch(r"[A-Za-z0-9._-]{1,96}", read.base_model)
     body = text.split("\n---\n\n", 1)[1]
     outside = re.sub(r"(?ms)^(`{3,})\w+\n.*?^\1$", "", body)
     for harmful in ("<img", "[x](", "```", "|b<", "\n---", "\n# `"):
@@ -178,6 +184,54 @@ def test_limits_name_the_blur_and_the_gates_that_failed(report: Report) -> None:
     assert "partly sharp" in card(report, "pruned-50").split("## Limits")[1]
     report.run.data = "realblur-j"
     assert "synthetic" not in card(report, "pruned-50").split("## Limits")[1]
+
+
+def test_a_network_that_does_worse_than_the_blurred_input_is_not_said_to_sharpen(report: Report) -> None:
+    sound, worse = report.variants[0], report.variants[4]
+    worse.metrics["gain_kept"] = METRICS["gain_kept"].measured(-0.2, "")
+    text = card(report, worse.name)
+    assert "**It does worse than leaving the picture alone**" in text
+    assert "None as it is: it does not sharpen." in text.split("## Intended use")[1].split("## How")[0]
+    assert "sharper" not in text
+    assert "Sharpening" not in text
+    assert "a sharper one of the same size out" in card(report, sound.name)
+    report.teacher.metrics["psnr_db"] = METRICS["psnr_db"].measured(27.9, "")  # the input has 28 dB
+    assert "**It does worse than leaving the picture alone**" in card(report, report.teacher.name)
+
+
+def test_a_users_own_network_needs_its_package_and_has_no_licence(report: Report, tmp_path: Path) -> None:
+    report.run.data, report.run.teacher = "photos", None
+    report.teacher.chain = ["train network my_nets.small:make, steps 300"]
+    text = card(report, "pruned-30")
+    assert "license" not in metadata(text)
+    assert "Apache-2.0" not in text
+    assert r"No licence is given: the network is my\_nets.small:make" in text
+    assert r"Every command on `artifact` needs my\_nets.small to be importable" in text
+    distilled = report.variants[0].model_copy(update={"chain": ["distill student mimo-unet-ds, steps 6"]})
+    assert metadata(model_card(report, distilled))["license"] == "apache-2.0"
+    distilled.chain = ["distill student my_nets.small:make, steps 6"]
+    assert "license" not in metadata(model_card(report, distilled))
+
+
+def test_an_artifacts_manifest_tells_whose_network_it_is(report: Report, tmp_path: Path) -> None:
+    report.run.data = report.run.teacher = "photos"
+    for name, architecture in (("int8", "my_nets:make"), ("fp16", "mimo-unet")):
+        (tmp_path / "variants" / name / "artifact").mkdir(parents=True)
+        (tmp_path / "variants" / name / "record.json").write_text("{}")
+        manifest = tmp_path / "variants" / name / "artifact/model.json"
+        manifest.write_text(json.dumps({"architecture": architecture}))
+    texts = {path.parent.name: path.read_text() for path in write_cards(report, tmp_path)}
+    assert r"my\_nets to be importable" in texts["int8"]
+    assert "license" not in metadata(texts["int8"])
+    assert metadata(texts["fp16"])["license"] == "apache-2.0"
+
+
+def test_the_file_of_every_runtime_stands_beside_the_teachers_for_the_same() -> None:
+    edge = shipped("edge")
+    table = rows(card(edge, "edge-int8"))
+    assert table["File MB (aoti)"] == ["0.58", "4.16", "-86.1%"]
+    assert table["File MB (executorch)"] == ["0.20", "3.85", "-94.7%"]
+    assert "File MB" not in table
 
 
 def test_a_path_of_somebodys_machine_is_not_published(report: Report) -> None:

@@ -1,6 +1,7 @@
 from baseline.measurement import METRICS
-from reports.front import fastest_columns, front, front_columns, front_gaps
+from reports.front import fastest_columns, front, front_columns, front_gaps, smallest_column
 from reports.record import GateVerdict, Report, Variant
+from tests.reports.records import shipped, variant_of
 
 
 def set_values(report: Report, values: dict[str, tuple[float | None, ...]]) -> None:
@@ -79,8 +80,7 @@ def test_what_is_not_known_is_not_compared_and_said(report: Report) -> None:
     set_values(report, {"timed": (30, 10, 1, 5), "untimed": (29, None, 2, 6), "small": (29, None, 0.5, 6)})
     assert front(report) == ["timed", "small"]
     assert front_gaps(report) == [
-        "untimed has no Latency ms (cpu): compared over the rest.",
-        "small has no Latency ms (cpu): compared over the rest.",
+        "untimed, small have no Latency ms (cpu): compared over the rest.",
     ]
 
 
@@ -98,6 +98,13 @@ def test_a_failed_variant_and_a_failed_gate_neither_stand_nor_push(report: Repor
 
 def test_the_front_of_a_whole_report_is_in_its_order(report: Report) -> None:
     assert front(report) == ["pruned-30", "fp16", "int8", "pruned-30-int8"]
+
+
+def test_a_size_is_that_of_the_smallest_file_against_the_teachers_for_the_same_runtime() -> None:
+    edge = shipped("edge")
+    cell = smallest_column().cell(variant_of(edge, "edge-int8"), edge)
+    assert (cell.text, cell.more, cell.change) == ("0.20", "executorch", "-94.7%")  # 0.203578 of 3.85311
+    assert smallest_column().cell(edge.teacher, edge).change == ""
 
 
 def test_a_report_without_variants_has_no_front(report: Report) -> None:

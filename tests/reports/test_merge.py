@@ -163,6 +163,16 @@ def test_what_must_not_share_a_column_is_refused(demo: Report, change: Callable[
     assert str(caught.value).startswith("the runs of one report must have the same ")
 
 
+def test_without_known_pairs_no_number_of_pairs_is_advised(demo: Report) -> None:
+    other = on_gpu(demo)
+    demo.teacher.pictures = demo.run.blurred_pictures = []
+    with pytest.raises(UserError) as caught:
+        merge([("a", demo), ("b", other)])
+    assert str(caught.value).endswith(
+        "a has 0, b has 24. Leave b out, or run its recipe again with the pairs of the first."
+    )
+
+
 def test_conditions_and_environment_of_every_run_are_told(demo: Report) -> None:
     merged = merge([("a", demo), ("edge", shipped("edge"))])
     assert merged.run.environment["a: cpu"] == "Intel(R) Xeon(R) Processor"

@@ -9,6 +9,7 @@ from reports.conditions import picture_licence
 from reports.page import html_page, summary
 from reports.record import Report
 from tests.reports.picture_files import write_picture
+from tests.reports.records import shipped
 
 SCRIPT = re.compile(r"<script.*?</script>", re.DOTALL)
 
@@ -101,6 +102,82 @@ def test_cards_name_the_best_variants(report: Report, pictures: Path) -> None:
         ["Fastest (cpu)", among, "110.0 ms", "-45.0%", "int8"],
         ["Least loss", among, "0.00 dB", "fp16"],
     ]
+
+
+def cards_of(text: str) -> list[list[str]]:
+    """What each card of the summary says, part by part."""
+    cards = re.findall(r'<div class="title">(.*?)\n  </div>', text, re.DOTALL)
+    return [[part.strip() for part in re.split(r"<[^>]+>", card) if part.strip()] for card in cards]
+
+
+def test_what_does_worse_than_the_blurred_input_is_the_best_of_nothing(report: Report, pictures: Path) -> None:
+    # The smallest file: its place goes to the next one.
+    report.variants[5].metrics["gain_kept"] = METRICS["gain_kept"].measured(-0.1, "")
+    text = page(report, pictures)
+    among = "among those that failed no gate and do better than the blurred input"
+    assert cards_of(text)[0][:5] == ["Smallest file", among, "1.10 MB", "-72.5%", "int8"]
+    assert 'class="best"' not in row(text, "pruned-30-int8")
+    assert "✗ worse than blurred" in row(text, "pruned-30-int8")
+    assert "worse than blurred" not in row(text, "int8")
+    listed = re.search(r'data-select="pruned-30-int8">pruned-30-int8</a><span>(.*?)</span>', text)
+    assert listed
+    assert listed[1].startswith("does worse than leaving the picture alone · ")
+
+
+def test_where_all_do_worse_the_cards_say_so(report: Report, pictures: Path) -> None:
+    for variant in report.variants:
+        variant.gates = []
+        variant.metrics["gain_kept"] = METRICS["gain_kept"].measured(-0.1, "")
+    cards = cards_of(page(report, pictures))
+    assert [card[0] for card in cards] == ["Smallest file", "Fewest MACs", "Fastest (cpu)", "Least loss"]
+    assert all(card[-1].endswith("dB, does worse than leaving the picture alone") for card in cards)
+
+
+def test_without_a_gain_to_keep_the_blurred_input_itself_is_the_measure(report: Report) -> None:
+    report.variants[0].metrics["gain_kept"] = METRICS["gain_kept"].lacking("the teacher gains nothing")
+    report.variants[0].metrics["psnr_db"] = METRICS["psnr_db"].measured(27.9, "")  # the input has 28 dB
+    assert "Worse than leaving the pictures as they are: pruned-30." in summary(report)
+
+
+def test_the_smallest_file_is_that_of_any_runtime_and_says_what_was_scored(pictures: Path) -> None:
+    edge = shipped("edge")
+    for variant in edge.variants:
+        variant.gates = []
+    text = page(edge, pictures)
+    assert cards_of(text)[0][1:] == [
+        "0.20 MB",
+        "-94.7%",
+        "edge-int8",
+        "on executorch, gain kept 0.335, loss 1.40 dB (scored on aoti)",
+    ]
+    assert "PSNR and all that is scored: of the file under “File”, for aoti." in text
+
+
+def test_a_teacher_alone_has_no_legend_of_changes_and_bests(report: Report, tmp_path: Path) -> None:
+    legend = "Changes in % are against the teacher"
+    assert legend in page(report, tmp_path)
+    report.variants = []
+    assert legend not in page(report, tmp_path)
+    assert "Shaded" not in page(report, tmp_path)
+    assert "FLOPs = 2 \N{MULTIPLICATION SIGN} MACs." in page(report, tmp_path)
+
+
+def test_a_reason_that_is_a_sentence_gets_no_second_full_stop(report: Report, tmp_path: Path) -> None:
+    report.variants[2].error = "It failed."
+    for variant in (report.teacher, *report.variants):
+        variant.latency, variant.missing = [], {"latency": "Nothing runs here."}
+    text = page(report, tmp_path)
+    assert "Nothing runs here.</p>" in text
+    assert "Nothing runs here..</p>" not in text
+
+
+def test_a_range_has_the_digits_of_its_median(report: Report, pictures: Path) -> None:
+    report.variants[0].latency[0].median_ms = 0.22
+    report.variants[0].latency[0].p10_ms, report.variants[0].latency[0].p90_ms = 0.2, 0.25
+    report.variants[1].latency[0].p10_ms = None
+    text = page(report, pictures)
+    assert "0.22 ms (p10 0.20, p90 0.25);" in text
+    assert "120.0 ms (p10 \N{EN DASH}, p90 132.0);" in text
 
 
 def test_details_are_drawn_folded_and_said(report: Report, pictures: Path) -> None:

@@ -5,8 +5,9 @@ import pytest
 from rich.console import Console
 
 from baseline.measurement import METRICS
+from reports.digits import compact
 from reports.record import GateVerdict, LatencyRow, Report
-from reports.table import Cell, all_columns, best_variants, compact, gates_verdict, tabulate
+from reports.table import Cell, all_columns, best_variants, gates_verdict, tabulate
 from reports.terminal import terminal_table
 from reports.text import csv_text, markdown, markdown_table
 
@@ -271,6 +272,30 @@ def test_csv_holds_the_raw_numbers(report: Report) -> None:
             "effort_pictures": 64,
         }
     )
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t"])
+def test_no_cell_of_csv_is_a_formula(report: Report, begin: str) -> None:
+    report.variants[0].name = f"{begin}cmd|'/C calc'!A0"
+    report.variants[0].metrics["psnr_loss_db"] = METRICS["psnr_loss_db"].measured(-0.1, "", (-0.2, -0.05))
+    row = rows_of_csv(report)[f"'{begin}cmd|'/C calc'!A0"]
+    assert row["psnr_loss_db"] == "-0.1"  # a number stays one
+
+
+def test_macs_and_flops_are_told_in_one_unit(report: Report) -> None:
+    report.variants[0].metrics["macs"] = METRICS["macs"].measured(93_500_000, "")
+    assert [cell(report, "pruned-30", key).text for key in ("macs", "flops")] == ["93.50 M", "187.00 M"]
+
+
+def test_what_is_worse_than_the_blurred_input_is_marked_and_best_only_among_its_like(report: Report) -> None:
+    report.variants[5].metrics["gain_kept"] = METRICS["gain_kept"].measured(-0.1, "")
+    file = next(column for column in all_columns(report) if column.key == "file_mb")
+    assert cell(report, "pruned-30-int8", "name").more == "✗ worse than blurred"
+    assert [variant.name for variant in best_variants(report, file)] == ["int8"]
+    for variant in report.variants:
+        variant.metrics["gain_kept"] = METRICS["gain_kept"].measured(-0.1, "")
+    assert cell(report, "pruned-50", "name").more == "✗ gate failed, worse than blurred"
+    assert [variant.name for variant in best_variants(report, file)] == ["pruned-30-int8"]
 
 
 def test_csv_survives_commas_quotes_and_newlines(report: Report) -> None:
