@@ -19,7 +19,7 @@ from reports.merge import copy_pictures, is_merged, merge
 from reports.record import Report
 from reports.recover import gaps, is_recovered
 from reports.terminal import terminal_table
-from reports.write import read_report, write_report
+from reports.write import read_report, write_report, write_views
 
 _MOST_GAPS = 8
 _MOST_VARIANTS = 3
@@ -29,7 +29,7 @@ _MOST_VARIANTS = 3
 @click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write it: not into the run; needed for several.")
 def report(folders: tuple[Path, ...], out: Path | None) -> None:
-    """Print a run's table and write its report.{html,md,csv,tex,json} again.
+    """Print a run's table and write its report.{html,md,csv,tex} again. Its record, report.json, stays as it is.
 
     Several runs, of several machines too, become one report: each variant once, with a column of latencies for each
     run. They must share the teacher, the test pairs and the way of scoring.
@@ -51,7 +51,10 @@ def report(folders: tuple[Path, ...], out: Path | None) -> None:
     target = output_folder(folders[0]) if out is None else _report_folder(out, merged.run.name)
     if out is not None:
         copy_pictures(runs, out)
-    write_report(merged, target)
+    if out is None and not is_recovered(merged):
+        write_views(merged, target)
+    else:
+        write_report(merged, target)
     if out is None:
         write_cards(merged, target)
     show_report(merged, target)

@@ -69,6 +69,34 @@ def test_one_run_is_written_where_it_lies_or_elsewhere(cli: Cli, runs: Path) -> 
     assert (runs / "demo/report.html").exists()
 
 
+def test_a_record_is_not_written_again(cli: Cli, runs: Path, demo: Report) -> None:
+    record = runs / "demo/report.json"
+    shutil.copyfile(RESULTS / "demo/report.json", record)  # of an older version: written now, it would differ
+    for name in ("report.md", "report.csv", "report.tex", "report.html"):
+        (runs / "demo" / name).unlink()
+    before = record.read_bytes()
+    assert cli("report", "runs/demo").returncode == 0
+    assert record.read_bytes() == before
+    assert {path.suffix for path in (runs / "demo").glob("report.*")} == {".json", ".md", ".csv", ".tex", ".html"}
+
+
+def test_a_record_that_cannot_be_told_apart_or_read_is_refused_with_what_works(
+    cli: Cli, runs: Path, demo: Report
+) -> None:
+    demo.variants[1].name = demo.variants[0].name
+    write_report(demo, runs / "twice")
+    done = cli("report", "runs/twice")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "must give every variant a name of its own; 'pruned-30' is that of several." in done.stderr
+    (runs / "twice/report.json").write_text("{")
+    shutil.copyfile(recipe_path("demo"), runs / "twice/recipe.yaml")
+    done = cli("report", "runs/twice")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    advice = done.stderr.strip().rpartition("Type: lightsharp ")[2]
+    assert advice == "run runs/twice/recipe.yaml --out runs/twice"
+    assert cli("validate", advice.split()[1]).returncode == 0
+
+
 def test_what_a_run_lacks_is_said(cli: Cli, runs: Path) -> None:
     done = cli("report", "runs/demo")
     assert done.returncode == 0

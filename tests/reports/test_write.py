@@ -8,7 +8,7 @@ import pytest
 
 from baseline.errors import UserError
 from reports.record import Report
-from reports.write import read_report, write_report
+from reports.write import read_report, write_report, write_views
 from tests.reports.picture_files import write_picture
 
 
@@ -48,7 +48,8 @@ def test_a_folder_without_a_report_is_a_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_report(tmp_path / "demo")
     assert str(caught.value) == (
-        f"{tmp_path}/demo must be a run's folder with report.json; there is none. Type: lightsharp run demo"
+        f"{tmp_path}/demo must be a run's folder with report.json; there is none. There is no recipe.yaml beside "
+        "it, so take the file from where the folder came from."
     )
 
 
@@ -56,10 +57,38 @@ def test_a_broken_report_names_the_first_fault_on_one_line(report: Report, tmp_p
     content = json.loads(report.model_dump_json())
     del content["run"]["data"]
     (tmp_path / "report.json").write_text(json.dumps(content))
+    (tmp_path / "recipe.yaml").touch()
     with pytest.raises(UserError) as caught:
         read_report(tmp_path)
-    assert "report.json must be a valid report; run.data: Field required. Type: lightsharp run " in str(caught.value)
+    assert str(caught.value) == (
+        f"{tmp_path}/report.json must be a valid report; run.data: Field required. "
+        f"Type: lightsharp run {tmp_path}/recipe.yaml --out {tmp_path}"
+    )
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("int8", "'int8' is that of several"),
+        ("", "one has none"),
+        (" ", "one has none"),
+        ("teacher", "'teacher' is taken: blurred, photos, sharp, teacher are the program's"),
+        ("photos", "'photos' is taken: "),
+        ("sharp", "'sharp' is taken: "),
+    ],
+)
+def test_names_that_do_not_tell_rows_apart_are_refused(report: Report, tmp_path: Path, name: str, fault: str) -> None:
+    report.variants[0].name = name
+    write_report(report, tmp_path)
+    with pytest.raises(UserError, match=rf"report.json must give every variant a name of its own; {fault}"):
+        read_report(tmp_path)
+
+
+def test_the_views_leave_the_record_as_it_is(report: Report, tmp_path: Path) -> None:
+    paths = write_views(report, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"report.{end}" for end in ("csv", "html", "md", "tex")]
+    assert sorted(paths) == sorted(tmp_path.iterdir())
 
 
 def test_half_a_file_is_a_users_error(tmp_path: Path) -> None:
