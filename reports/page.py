@@ -82,6 +82,8 @@ def _values(report: Report) -> dict[str, Any]:
         "sentences": summary(report),
         "row_of": {row.variant.name: place for place, row in enumerate(table.rows, 1)},
         "front": _front_values(report),
+        "worse": [v.name for v in report.variants if is_worse_than_blurred(v, report.run.blurred_psnr_db)],
+        "worse_words": WORSE_THAN_BLURRED,
         "front_axes": ", ".join(f"{column.title} {column.qualifier}".strip() for column in front_columns(report)),
         "front_gaps": front_gaps(report),
         "gated": _is_gated(report),
@@ -142,7 +144,7 @@ def _cards(report: Report) -> list[Card]:
 def _among(report: Report) -> str:
     """Among which variants the best are looked for, if not among all."""
     gated, barred = _is_gated(report), len(eligible(report)) < sum(map(holds, report.variants))
-    said = [*(["failed no gate"] if gated else []), *(["do better than the blurred input"] if barred else [])]
+    said = [*(["failed no gate"] if gated else []), *(["are not worse than the blurred input"] if barred else [])]
     return f"among those that {' and '.join(said)}" if said else ""
 
 
@@ -153,8 +155,7 @@ def _front_values(report: Report) -> dict[str, str]:
 
     def values(variant: Variant) -> str:
         cells = [(column, column.cell(variant, report)) for column in columns]
-        worse = is_worse_than_blurred(variant, report.run.blurred_psnr_db)
-        return " · ".join([*([WORSE_THAN_BLURRED] if worse else []), *(_said(*pair) for pair in cells if pair[1].raw)])
+        return " · ".join(_said(*pair) for pair in cells if pair[1].raw)
 
     return {name: values(variants[name]) for name in names}
 

@@ -8,7 +8,17 @@ from typing import Any
 from baseline.measurement import METRICS
 from reports.digits import latency_text, latency_texts
 from reports.record import LatencyRow, Report, Variant
-from reports.table import DASH, Column, all_columns, holds, latency_columns, timed_at, why_missing
+from reports.table import (
+    DASH,
+    WORSE_THAN_BLURRED,
+    Column,
+    all_columns,
+    holds,
+    is_worse_than_blurred,
+    latency_columns,
+    timed_at,
+    why_missing,
+)
 
 _QUALITY = ("gain_kept", "psnr_loss_db", "psnr_db")
 _COST = ("macs", "file_mb", "params")
@@ -90,6 +100,8 @@ def _point(variant: Variant, columns: Iterable[Column], report: Report) -> dict[
     kind = "teacher" if variant is report.teacher else "sound" if holds(variant) else "failed"
     if variant is not report.teacher and kind == "failed":
         hover.append("a gate failed" if variant.status == "done" else "failed")
+    if is_worse_than_blurred(variant, report.run.blurred_psnr_db):
+        hover.append(WORSE_THAN_BLURRED)
     return {
         "name": variant.name,
         "kind": kind,

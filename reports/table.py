@@ -43,7 +43,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the table; `csv_headers` name the entries of its cells' `raw`."""
+    """One column of the table; `csv_headers` name the entries of its cells' `raw`.
+
+    Where cells are not `comparable` with each other, none stands out.
+    """
 
     key: str
     title: str
@@ -52,6 +55,7 @@ class Column:
     cell: Callable[[Variant, Report], Cell]
     csv_headers: tuple[str, ...]
     qualifier: str = ""
+    comparable: bool = True
 
     @property
     def heading(self) -> str:
@@ -228,9 +232,9 @@ def best_variants(report: Report, column: Column) -> list[Variant]:
 
 
 def standing_out(report: Report, column: Column) -> list[Variant]:
-    """The variants to mark as best in a column: none if all are equal there."""
+    """The variants to mark as best in a column: none if all are equal there, or cannot be compared."""
     best = best_variants(report, column)
-    return best if len(best) < len(eligible(report)) else []
+    return best if column.comparable and len(best) < len(eligible(report)) else []
 
 
 def _is_measured(report: Report, metric: str) -> bool:
@@ -291,7 +295,8 @@ def _file_column(report: Report) -> Column:
         )
 
     headers = ("file_mb", "file_runtime")
-    return Column("file_mb", meaning.title, meaning.unit, meaning.direction, cell, headers, named)
+    alike = len(runtimes) < 2
+    return Column("file_mb", meaning.title, meaning.unit, meaning.direction, cell, headers, named, alike)
 
 
 def _latency_column(place: tuple[str, ...], conditions: str, names: str) -> Column:

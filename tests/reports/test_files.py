@@ -1,5 +1,6 @@
 """Files of several runtimes: which is scored, which is the smallest, and what they are compared with."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from reports.files import files_of, scored_file, scoring_notes, smallest_file
 from reports.merge import merge
 from reports.page import html_page
 from reports.record import Report, Variant
-from reports.table import Cell, all_columns, tabulate
+from reports.table import Cell, all_columns, standing_out, tabulate
 from reports.terminal import terminal_table
 from reports.text import csv_text, markdown_table
 from tests.reports.records import set_metric, shipped, variant_of
@@ -24,7 +25,7 @@ def rescored(variant: Variant, runtime: str) -> None:
     """Let another runtime's file be the one that was scored."""
     size = next(file.size_mb for file in files_of(variant) if file.runtime == runtime)
     for key in ("file_mb", "psnr_db"):
-        told = variant.metrics[key].conditions.replace("aoti", runtime)
+        told = re.sub(r"\w+(?= file)", runtime, variant.metrics[key].conditions, count=1)
         variant.metrics[key] = variant.metrics[key].model_copy(update={"conditions": told})
     set_metric(variant, "file_mb", size)
 
@@ -63,6 +64,13 @@ def test_files_of_different_runtimes_are_named_and_compared_with_the_teachers_of
     assert cell.beside == "(-85.9%, openvino)"
     assert file_cell(edge, edge.teacher).beside == "aoti"
     assert ",0.588547,openvino," in csv_text(edge)
+    for variant in edge.variants:
+        variant.gates = []
+    column = next(column for column in all_columns(edge) if column.key == "file_mb")
+    assert standing_out(edge, column) == []
+    rescored(int8, "aoti")
+    column = next(column for column in all_columns(edge) if column.key == "file_mb")
+    assert [variant.name for variant in standing_out(edge, column)] == ["edge-int8", "edge-int8-qat"]
 
 
 def test_without_a_teachers_file_of_the_runtime_there_is_no_percentage(edge: Report) -> None:

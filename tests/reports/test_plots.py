@@ -140,3 +140,10 @@ def test_hostile_names_are_escaped_where_plotly_reads_markup(report: Report) -> 
 def test_the_same_report_gives_the_same_data(report: Report) -> None:
     one, other = (json.dumps(plots_data(r)) for r in (report, report.model_copy(deep=True)))
     assert one == other
+
+
+def test_what_does_worse_than_the_blurred_input_says_so_where_one_points(report: Report) -> None:
+    report.variants[0].metrics["gain_kept"] = METRICS["gain_kept"].measured(-0.1, "")
+    hovers = {point["name"]: point["hover"] for point in plots_data(report)["tradeoff"]["points"]}
+    told = [name for name, hover in hovers.items() if hover.endswith("<br>does worse than leaving the picture alone")]
+    assert told == ["pruned-30"]
