@@ -35,4 +35,5 @@ def test_a_count_can_be_told_in_the_unit_of_another() -> None:
 
 def test_latencies_that_are_read_together_have_the_same_digits() -> None:
     assert latency_texts([0.2, 0.25]) == ["0.20", "0.25"]
+    assert latency_texts([59.32, 58.6]) == ["59.32", "58.60"]
     assert latency_texts([99.9, 95.0, 101.25]) == ["99.9", "95.0", "101.2"]
