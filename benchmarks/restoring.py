@@ -6,6 +6,7 @@ Networks are named as lightsharp restore takes them: a shipped name, an artifact
     python benchmarks/restoring.py kills                 # 200 pictures, killed five times, against an undisturbed run
     python benchmarks/restoring.py mixes NETWORK...      # gains on pictures blurred in part, all over, not at all
     python benchmarks/restoring.py selective NETWORK...  # where there is blur only, against everywhere: gain and time
+    python benchmarks/restoring.py bound NETWORK...      # the least work for a share of the gain, the sharp ones known
 Each prints a table with its conditions; --out also writes the record. Times need an idle machine.
 """
 
@@ -40,7 +41,11 @@ from baseline.data.photos import FOLDER, load_photo
 from baseline.data.pictures import Picture, list_pictures, write_picture
 from baseline.metrics import psnr
 from baseline.restore import restore_files
+from baseline.selective.calibration import Seen, calibration_of
 from baseline.selective.restoring import SelectiveRestorer
+from baseline.selective.scales import ALIGNED
+from baseline.selective.score import gains_of, shipped_model
+from baseline.selective.windows import cell_errors
 from baseline.settings import DataSettings
 from compress.machine import describe_machine
 from recipes.networks import open_named
@@ -249,6 +254,38 @@ def _timed(restorer: ArrayRestorer, pair: Pair) -> tuple[Picture, float]:
     start = time.perf_counter()
     restored = restorer(pair.blurred)
     return restored.astype(np.uint8, copy=False), time.perf_counter() - start
+
+
+@main.command()
+@networks_argument
+@click.option("--keep-gain", "share", default=KEEP_GAIN, show_default=True)
+@out_option
+def bound(networks: tuple[str, ...], share: float, out: Path | None) -> None:
+    """The work that keeps a share of the gain, relative to restoring everything: by the score, and by the true gains.
+
+    Both cut pictures the same way, each at the price that just keeps the share on the set itself. Who knew the true
+    gains of every part would need no network: no score reaches that.
+    """
+    table = Table("set", "network", "told by", "kept", "work")
+    rows = []
+    for network in networks:
+        restorer = open_named(network)
+        for name in MIXES:
+            scored, known = [], []
+            for pair in open_data(DataSettings(name=name)).test:
+                height, width = (side // ALIGNED * ALIGNED for side in pair.blurred.shape[:2])
+                blurred, sharp = pair.blurred[:height, :width], pair.sharp[:height, :width]
+                errors = cell_errors(restorer, blurred, sharp)
+                true = (errors[:1] - errors[1:]).transpose(1, 2, 0)
+                scored.append(Seen(gains_of(blurred, shipped_model()), errors, (height, width)))
+                known.append(Seen(true, errors, (height, width)))
+            for told_by, seen in (("score", scored), ("true gains", known)):
+                calibration = calibration_of(seen)
+                price = calibration.price_for(share)
+                (step,) = [step for step in calibration.steps if step[0] == price]
+                rows.append({"set": name, "network": network, "told_by": told_by, "kept": step[1], "work": step[2]})
+                table.add_row(name, network, told_by, f"{step[1]:.3f}", f"{step[2]:.2f}")
+    finish({"rows": rows, "keep_gain": share}, table, out)
 
 
 @main.command()

@@ -8,7 +8,7 @@ from baseline.errors import UserError
 from baseline.output import write_whole
 from baseline.progress import console, progress
 from baseline.restorer import Restorer
-from baseline.selective.calibration import WINDOWS, Calibration, calibrate, load_calibration
+from baseline.selective.calibration import PICTURES, Calibration, calibrate, load_calibration
 from baseline.selective.restoring import SelectiveRestorer
 from baseline.selective.score import shipped_model
 from compress.runtimes.table import files_of
@@ -28,16 +28,17 @@ def made_selective(bounded: BoundedRestorer, network: str, share: float = KEEP_G
     """
     if not 0.5 <= share < 1:
         raise UserError(f"--keep-gain must be a share from 0.5 to below 1; got {share}. Usual is {KEEP_GAIN}.")
-    return SelectiveRestorer(bounded, shipped_model(), calibration(network, bounded.restorer).aim_for(share))
+    calibrated = calibration(network, bounded.restorer)
+    return SelectiveRestorer(bounded, shipped_model(), calibrated.price_for(share), calibrated.call)
 
 
 def calibration(network: str, restorer: Restorer) -> Calibration:
-    """The calibration that is kept with the network, or else a new one, of `WINDOWS` windows, which is then kept."""
+    """The calibration that is kept with the network, or else a new one, of `PICTURES` pictures, which is then kept."""
     path, key = calibration_path(network), _weights_key(network)
     found = load_calibration(path, key)
     if found is not None:
         return found
-    with progress("calibrating where to restore, once for this network,", WINDOWS) as told:
+    with progress("calibrating where to restore, once for this network,", PICTURES) as told:
         made = calibrate(restorer, shipped_model(), told)
     try:
         write_whole(path, made.as_text(key))

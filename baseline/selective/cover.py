@@ -14,6 +14,11 @@ class Rectangle(NamedTuple):
     left: int
     right: int
 
+    @property
+    def cells(self) -> tuple[slice, slice]:
+        """Its rows and columns of a grid."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
 
 class Price(NamedTuple):
     """What a rectangle costs: its area with `margin` cells around it, and `each` more, in cells."""

@@ -1,15 +1,15 @@
-"""Drawings of what was decided for a picture: where it was restored in full, where at half scale."""
+"""Drawings of what was decided for a picture: where it was restored, and at which scale."""
 
 import cv2
 import numpy as np
 
 from baseline.data.picture_files import Pixels
 from baseline.data.pictures import Picture
-from baseline.selective.choice import FULL, HALF, Decision
+from baseline.selective.choice import Decision
 from baseline.selective.score import CELL
 
-_COLOURS = {FULL: (230, 60, 30), HALF: (250, 200, 40)}
-"""Red where restored in full, yellow where at half scale; what was left alone keeps its colours."""
+_COLOURS = ((230, 60, 30), (245, 140, 40), (250, 215, 60))
+"""Red where restored in full, orange at three quarters, yellow at half scale; what was left alone keeps its own."""
 _TINT = 0.45
 _LONGEST = 1600
 """Pixels: a larger picture is drawn smaller."""
@@ -27,6 +27,6 @@ def drawn(pixels: Pixels, decision: Decision) -> Picture:
     )
     treatment = decision.treatment[np.ix_(rows, columns)]
     picture = np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
-    for code, colour in _COLOURS.items():
-        picture[treatment == code] = (1 - _TINT) * picture[treatment == code] + _TINT * np.array(colour, np.float32)
+    for place, colour in enumerate(_COLOURS, 1):
+        picture[treatment == place] = (1 - _TINT) * picture[treatment == place] + _TINT * np.array(colour, np.float32)
     return np.rint(picture).astype(np.uint8)

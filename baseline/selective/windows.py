@@ -1,22 +1,26 @@
-"""Windows of photographs, blurred as real scenes are, for fitting the score and for calibrating a choice."""
+"""Photographs and windows of them, blurred as real scenes are, for calibrating a choice and fitting the score."""
 
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from numpy.typing import NDArray
 
+from baseline.bounded import BoundedRestorer
 from baseline.data.blur import MAX_REACH, shake
-from baseline.data.mixed import Mix, blur_parts
+from baseline.data.mixed import MILD_REACH, Mix, blur_parts
 from baseline.data.partly import stay_sharp
 from baseline.data.photos import PAIR_SIZE, load_photo
 from baseline.data.pictures import Picture
-from baseline.restorer import Restorer, restore_any_size
+from baseline.restorer import Restorer
+from baseline.selective.scales import ALIGNED, SCALES, change_at
+from baseline.selective.score import per_cell
 
 _LEAST_REACH = 0.3
 _KINDS = {"mixed": 0.6, "shaken": 0.25, "sharp": 0.15}
 """The share of the windows that are blurred in two parts, all over, or not at all."""
+_MIXES = (Mix(50, 30, 20), Mix(20, 30, 50), Mix(80, 15, 5))
+_MEMORY = 4_000_000_000
+"""Bytes that a picture may take: enough for it to be restored whole."""
 _MOST = 50
 """Per cent of a window that a part of it takes."""
 
@@ -40,10 +44,26 @@ def window(photos: list[Path], number: int, seed: int) -> tuple[str, Picture, Pi
     return kind, blurred, sharp
 
 
-@torch.inference_mode()
-def changes(restorer: Restorer, picture: Tensor) -> tuple[Tensor, Tensor]:
-    """What restoring 1,3,H,W of even sides changes, in full and at half scale."""
-    smaller = F.avg_pool2d(picture, 2)
-    residual = restore_any_size(restorer, smaller).to(picture).clamp(0, 1) - smaller
-    full = restore_any_size(restorer, picture).to(picture).clamp(0, 1) - picture
-    return full, F.interpolate(residual, scale_factor=2, mode="bilinear")
+def photograph(photos: list[Path], number: int, seed: int) -> tuple[Picture, Picture]:
+    """One of the photographs, cut to sides that are multiples of `ALIGNED`, blurred and sharp.
+
+    In turn it is blurred in parts of three mixes, or all over, and each photograph in another way each time.
+    """
+    rng = np.random.default_rng([seed, number])
+    photo = load_photo(photos[number % len(photos)])
+    sharp = photo[: photo.shape[0] // ALIGNED * ALIGNED, : photo.shape[1] // ALIGNED * ALIGNED]
+    way = (number + number // len(photos)) % (len(_MIXES) + 1)
+    if way == len(_MIXES):
+        return shake(sharp, rng, float(rng.uniform(MILD_REACH[0], MAX_REACH))), sharp
+    return blur_parts(sharp, rng, _MIXES[way], bool(rng.integers(2))), sharp
+
+
+def cell_errors(restorer: Restorer, blurred: Picture, sharp: Picture) -> NDArray[np.float32]:
+    """The mean square errors of each cell, left alone and restored at each scale, in grey levels squared.
+
+    Pictures H,W,3 of 8 bits, their sides multiples of `ALIGNED` -> 1+scales,h,w.
+    """
+    bounded = BoundedRestorer(restorer, _MEMORY)
+    true = blurred.astype(np.float32) - sharp
+    changed = [true, *(true + change_at(scale, bounded, blurred) for scale in SCALES)]
+    return np.stack([per_cell(np.square(errors).mean(axis=2)) for errors in changed])
