@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch_pruning.dependency import Group
 
-from baseline.errors import UserError, first_line, named_line
-from baseline.restorer import size_multiple_of
+from baseline.errors import UserError, named_line
+from compress.trial import run_once, small_example
 
 Side = Literal["out", "in"]
 
@@ -71,7 +71,7 @@ class Channels:
 
     def __init__(self, network: nn.Module) -> None:
         self._fixed = _shared_weights(network) | _reparametrized(network)
-        _run_once(network)
+        run_once(network.eval())  # torch-pruning's words for one that does not run would mislead
         self._frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
         for parameter in network.parameters():
             # A frozen layer has no gradient history, and torch-pruning would leave it out of the graph.
@@ -235,25 +235,6 @@ class Channels:
         return "out" if self._graph.is_out_channel_pruning_fn(dependency.handler) else "in"
 
 
-def _run_once(network: nn.Module) -> None:
-    """A UserError with the network's own words if it does not take pictures: torch-pruning's would mislead."""
-    try:
-        with torch.no_grad():
-            outputs = network.eval()(small_example(network))
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"the network must take a picture N,3,H,W; it fails with '{first_line(error)}'. "
-            "Let its size_multiple say what height and width must be multiples of."
-        ) from error
-    if not all(isinstance(one, Tensor) for one in (outputs if isinstance(outputs, list | tuple) else [outputs])):
-        raise UserError(
-            "the network must return the restored picture, or a list of them from the coarsest scale to the finest; "
-            f"it returns a {type(outputs).__name__}. Wrap it in a module that returns the picture."
-        )
-
-
 def _shared_weights(network: nn.Module) -> dict[str, str]:
     """Layers (and parameters) whose weights another layer has, too, and the reason not to cut one of them alone."""
     owners: dict[int, list[str]] = {}
@@ -289,15 +270,6 @@ def _kinds(steps: Iterable[object]) -> str:
     """What torch calls what these do: `weight_norm`."""
     names = (type(step).__name__.strip("_") for step in steps)
     return ", ".join(dict.fromkeys(re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in names))
-
-
-def small_example(network: nn.Module) -> Tensor:
-    """The smallest sensible input of the network, N,3,H,W, on its device and of its type."""
-    multiple = size_multiple_of(network)
-    side = multiple * max(2, -(-16 // multiple))
-    first = next(network.parameters(), None)
-    example = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    return example if first is None else example.to(first)
 
 
 def removed(network: nn.Module, channels: Channels, removal: Removal) -> nn.Module:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from baseline.errors import UserError, unknown_name
 from baseline.restorer import outputs_of, size_multiple_of
-from compress.channels import small_example
+from compress.trial import small_example
 
 _IMAGE_CHANNELS = 3
 _WIDE = 3

@@ -149,6 +149,11 @@ class DistillSettings(TaughtSettings):
         return self.teacher_weight + self.features_weight
 
     @property
+    def compares_layers(self) -> bool:
+        """Whether layers of student and teacher must fit each other."""
+        return self.warm_start or self.features_weight > 0
+
+    @property
     def starts_anew(self) -> bool:
         """Whether a student is named."""
         return self.student is not None

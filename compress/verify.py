@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from baseline.errors import UserError, first_line
 from baseline.restorer import outputs_of
-from compress.channels import ChannelGroup, Channels, Removal, small_example
+from compress.channels import ChannelGroup, Channels, Removal
+from compress.trial import small_example
 
 TOLERANCE = 1e-5
 """Largest difference between removing and zeroing, relative to what zeroing changes. Exact removals reach 1e-12."""

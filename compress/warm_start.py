@@ -28,7 +28,14 @@ class WarmStart:
         return asdict(self)
 
 
-def warm_start_(student: nn.Module, teacher: nn.Module, batches: Sequence[Batch]) -> WarmStart:
+def check_warm_start(student: nn.Module, teacher: nn.Module) -> None:
+    """A UserError if no layer fits, told without pictures: which channels matter changes no shape."""
+    warm_start_(copy.deepcopy(student), teacher, [], "l2")
+
+
+def warm_start_(
+    student: nn.Module, teacher: nn.Module, batches: Sequence[Batch], criterion: str = CRITERION
+) -> WarmStart:
     """Give the student's layers the teacher's weights, in place; a UserError if no layer of them fits.
 
     The teacher is narrowed to the student's widths, group by group, by leaving out what matters least on the training
@@ -36,7 +43,7 @@ def warm_start_(student: nn.Module, teacher: nn.Module, batches: Sequence[Batch]
     for the teacher's begins as the nearest to it.
     """
     counterparts = dict(_counterparts(student, teacher))
-    narrowed = _narrowed(teacher, student, counterparts, batches)
+    narrowed = _narrowed(teacher, student, counterparts, batches, criterion)
     report = WarmStart()
     for name, layer in _layers(student):
         reason = (
@@ -90,7 +97,7 @@ def _places(student: nn.Module, teacher: nn.Module) -> dict[str, str]:
 
 
 def _narrowed(
-    teacher: nn.Module, student: nn.Module, counterparts: Mapping[str, str], batches: Sequence[Batch]
+    teacher: nn.Module, student: nn.Module, counterparts: Mapping[str, str], batches: Sequence[Batch], criterion: str
 ) -> nn.Module:
     """The teacher with as many channels in every group as the student has there."""
     own = copy.deepcopy(teacher)
@@ -103,7 +110,7 @@ def _narrowed(
             wanted[name] = width
     if not wanted:
         return own
-    importances = CRITERIA[CRITERION].importances(own, channels, list(wanted), batches)
+    importances = CRITERIA[criterion].importances(own, channels, list(wanted), batches)
     removal = {
         name: importances[name].argsort(stable=True).tolist()[: channels.groups[name].channels - width]
         for name, width in wanted.items()

@@ -96,7 +96,6 @@ class Pipeline:
 
 def _architecture(parent: Path | None, step: Step) -> str | None:
     """The architecture that a step works on, by name: of the network it names, or of what came before."""
-    named = getattr(step.settings, "network", None) or getattr(step.settings, "student", None)
-    if named is not None or parent is None:
-        return named
+    if step.begins_with is not None or parent is None:
+        return step.begins_with
     return read_manifest(parent).architecture

@@ -3,30 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
-from baseline.artifact import Artifact, load
 from baseline.data.datasets import open_data
 from baseline.data.pairs import DataSet
 from baseline.errors import UserError
 from baseline.folding import deployed_form
-from baseline.settings import FitSettings, TrainSettings
+from baseline.settings import FitSettings
 from compress.channels import removed
 from compress.layer_latency import LayerLatency
 from compress.prune import PrunePlan
-from compress.settings import DistillSettings, PruneSettings
-from compress.students import student_plan
-from recipes.resolve import artifact_folder
+from compress.settings import PruneSettings
+from compress.students import Plan
+from recipes.beginnings import begun, check_beginnings, teacher_of
 from recipes.schema import Recipe, Step
 from recipes.stages.prune import plan_for
 from recipes.stages.stage import StageInput
 from recipes.store import Store
 
 _BEFORE_TRAINING = "planned before the training that comes first: channels will be ranked anew after it"
-
-_Plan = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,7 @@ def planned_chains(recipe: Recipe, out: Path) -> Iterator[tuple[str, list[Planne
 
     Sensitivity curves of the teacher are kept in the run's store, where the run itself will find them.
     """
+    check_beginnings(recipe)
     data = open_data(recipe.data)
     store = Store(out.parent / ".store")
     with store.held():
@@ -53,12 +50,13 @@ def planned_chains(recipe: Recipe, out: Path) -> Iterator[tuple[str, list[Planne
 
 
 def _planned(recipe: Recipe, chain: list[Step], data: DataSet, store: Store, out: Path) -> Iterator[PlannedStep]:
-    folder, network, teacher = _teacher(recipe)
-    as_it_will_be = folder is not None
+    folder, teacher = teacher_of(recipe)
+    network, as_it_will_be = teacher.network, folder is not None
     for step in chain:
         if step.settings.starts_anew:
-            folder, network, as_it_will_be = None, _started(step, teacher), False
-        if isinstance(step.settings, PruneSettings) and network is not None:
+            folder, as_it_will_be = None, False
+            network = _started(step, (teacher.architecture, teacher.arguments))
+        if isinstance(step.settings, PruneSettings):
             try:
                 planned = plan_for(network, StageInput(folder, None, data, out, out, store), step.settings, False)
             except UserError as error:
@@ -85,25 +83,6 @@ def latency_of(planned: PrunePlan, settings: PruneSettings) -> tuple[float, floa
     return both
 
 
-def _teacher(recipe: Recipe) -> tuple[Path | None, nn.Module | None, _Plan]:
-    if recipe.teacher.network is not None:
-        folder = artifact_folder(recipe.teacher.network)
-        artifact = load(folder)
-        return folder, artifact.network, (artifact.architecture, artifact.arguments)
-    train = recipe.teacher.train
-    if train is None or train.network is None:
-        return None, None, ("mimo-unet", {})
-    network = Artifact.new(train.network, train.arguments, train.seed).network
-    return None, network, (train.network, train.arguments)
-
-
-def _started(step: Step, teacher: _Plan) -> nn.Module:
-    """The untrained network that a step begins with."""
-    settings = step.settings
-    if isinstance(settings, DistillSettings) and settings.student is not None:
-        architecture, arguments = student_plan(settings.student, teacher, settings.arguments)
-    elif isinstance(settings, TrainSettings) and settings.network is not None:
-        architecture, arguments = settings.network, settings.arguments
-    else:
-        raise TypeError(f"{step.label()} starts from no network of its own")
-    return deployed_form(Artifact.new(architecture, arguments, settings.seed)).network
+def _started(step: Step, teacher: Plan) -> nn.Module:
+    """The untrained network that a step begins with, as it will be deployed."""
+    return deployed_form(begun(step, teacher)).network

@@ -39,8 +39,11 @@ def no_run(folder: Path, needed: str) -> UserError:
 
 def _guess(folder: Path, needed: str) -> str:
     """What was meant, or what there is."""
-    if folder.is_file():
+    if folder.is_file() and (folder.parent / needed).is_file():
         return f"Did you mean {folder.parent}?"
+    if folder.is_file():
+        made = shlex.join(["lightsharp", "run", str(folder)])
+        return f"It is a recipe. Type: {made}" if folder.suffix == ".yaml" else "It is a file."
     places = dict.fromkeys(place.resolve() for place in (RUNS, folder, folder.parent))
     marks = dict.fromkeys((needed, "recipe.yaml"))  # a run that was killed has no report.json yet
     found = sorted(path.parent for place in places for mark in marks for path in place.glob(f"*/{mark}"))

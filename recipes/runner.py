@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from baseline.artifact import load
 from baseline.data.datasets import open_data
 from baseline.data.pairs import PairSet
 from baseline.data.pictures import write_picture
@@ -14,10 +13,10 @@ from baseline.errors import UserError
 from baseline.evaluate import PictureScore
 from baseline.output import output_folder, write_whole
 from baseline.progress import console
-from baseline.restorer import check_size, size_multiple_of
 from compress.machine import describe_machine
 from compress.runtimes.table import RUNTIMES, file_runtime, files_of
 from compress.settings import ExportSettings
+from recipes.beginnings import check_beginnings
 from recipes.measuring import (
     Subject,
     artifact_of,
@@ -75,7 +74,7 @@ def drop_variants_(out: Path) -> None:
 
 
 class _Run:
-    """One run of one recipe. Building it opens teacher and data: a UserError if either is not there or damaged."""
+    """One run of one recipe. Building it opens the data and builds what chains begin with: see `check_beginnings`."""
 
     def __init__(self, recipe: Recipe, name: str, out: Path, store: Store, command: str) -> None:
         self.recipe = recipe
@@ -88,7 +87,9 @@ class _Run:
         self.machine = describe_machine()
         self.environment = self.machine | library_versions()
         self.pairs = self._test_pairs()
-        self.start = self._given_teacher()
+        check_beginnings(recipe)
+        network = recipe.teacher.network
+        self.start = None if network is None else artifact_folder(network)
 
     def go(self) -> Report:
         """All of it, in order."""
@@ -192,14 +193,6 @@ class _Run:
     def _keep_sharp(self) -> None:
         for pair in self.pairs.only(sample_names(self.pairs)):
             write_picture(pair.sharp, self.out / "pictures" / pair.name / "sharp.webp")
-
-    def _given_teacher(self) -> Path | None:
-        """The teacher's artifact, loaded to see that it is whole and takes the size; None if it is to be trained."""
-        if self.recipe.teacher.network is None:
-            return None
-        folder = artifact_folder(self.recipe.teacher.network)
-        check_size(self.recipe.measure.size, size_multiple_of(load(folder).network))
-        return folder
 
     def _test_pairs(self) -> PairSet:
         count = self.recipe.measure.pictures

@@ -14,6 +14,7 @@ from baseline.settings import DataSettings, FitSettings, Settings, TrainSettings
 from compress.runtimes.table import RUNTIMES
 from compress.settings import DistillSettings, PruneSettings, Side
 from recipes.parse import assign_, parse, parse_yaml, shown
+from recipes.resolve import SHIPPED
 from recipes.stages.stage import STAGES
 
 LIBRARY = Path(__file__).parent / "library"
@@ -66,6 +67,11 @@ class Step(BaseModel):
     stage: str
     settings: Settings
 
+    @property
+    def begins_with(self) -> str | None:
+        """The network that the step builds anew, by name."""
+        return getattr(self.settings, "network", None) or getattr(self.settings, "student", None)
+
     def label(self) -> str:
         """The step as the chain column shows it."""
         given = self.settings.model_dump(exclude_defaults=True, exclude_none=True)
@@ -111,6 +117,18 @@ class Recipe(BaseModel):
     variants: dict[str, list[Step]]
     gates: Gates
     expect: dict[str, dict[str, Interval]]
+
+    @property
+    def must_be_built(self) -> bool:
+        """Whether only building its networks tells if they can be: there are some of the user's, or some must fit."""
+        teacher, train = self.teacher.network, self.teacher.train
+        steps = [] if train is None else [Step(stage="train", settings=train)]
+        steps += [step for chain in self.variants.values() for step in chain]
+        return (teacher is not None and teacher not in SHIPPED) or any(
+            ":" in (step.begins_with or "")
+            or (isinstance(step.settings, DistillSettings) and step.settings.compares_layers)
+            for step in steps
+        )
 
 
 class _RecipeFile(Settings):

@@ -24,12 +24,17 @@ def made_selective(bounded: BoundedRestorer, network: str, share: float = KEEP_G
     """`bounded`, which restores with that network, made to restore only what keeps the share of the full gain.
 
     The network is calibrated now if it never was; the calibration is kept in its folder, or beside its file. A
-    UserError if the share is not from 0.5 to below 1, or cannot be kept.
+    UserError if the share is none, see `check_share`, or cannot be kept.
     """
-    if not 0.5 <= share < 1:
-        raise UserError(f"--keep-gain must be a share from 0.5 to below 1; got {share}. Usual is {KEEP_GAIN}.")
+    check_share(share)
     calibrated = calibration(network, bounded.restorer)
     return SelectiveRestorer(bounded, shipped_model(), calibrated.price_for(share), calibrated.call)
+
+
+def check_share(share: float) -> None:
+    """A UserError for a share of the gain that is not from 0.5 to below 1."""
+    if not 0.5 <= share < 1:
+        raise UserError(f"--keep-gain must be a share from 0.5 to below 1; got {share}. Usual is {KEEP_GAIN}.")
 
 
 def calibration(network: str, restorer: Restorer) -> Calibration:

@@ -1,5 +1,6 @@
 """Calibrating the choice for a network: which price keeps which share of the full gain, on validation photographs."""
 
+import itertools
 import json
 import statistics
 import time
@@ -49,10 +50,10 @@ class Calibration:
     """What a call costs this network, in cells."""
 
     def price_for(self, share: float) -> float:
-        """The highest price at which this share was kept; a UserError if there is none."""
-        for price, kept, _ in self.steps:
-            if kept >= share:
-                return price
+        """The highest price that, like every lower one, kept this share; a UserError if there is none."""
+        enough = list(itertools.takewhile(lambda step: step[1] >= share, reversed(self.steps)))
+        if enough:
+            return enough[-1][0]
         best = max(kept for _, kept, _ in self.steps)
         raise UserError(
             f"--keep-gain must be at most {best:.3f} for this network, by its calibration; got {share}. Lower it."

@@ -1,10 +1,12 @@
 """Drawings of what was decided for a picture: where it was restored, and at which scale."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
 from baseline.data.picture_files import Pixels
-from baseline.data.pictures import Picture
+from baseline.data.pictures import Picture, write_picture
 from baseline.selective.choice import Decision
 from baseline.selective.score import CELL
 
@@ -30,3 +32,9 @@ def drawn(pixels: Pixels, decision: Decision) -> Picture:
     for place, colour in enumerate(_COLOURS, 1):
         picture[treatment == place] = (1 - _TINT) * picture[treatment == place] + _TINT * np.array(colour, np.float32)
     return np.rint(picture).astype(np.uint8)
+
+
+def write_drawing(pixels: Pixels, decision: Decision, path: Path) -> None:
+    """Write the decision over the picture to a file, in a folder that is made if it must be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(drawn(pixels, decision), path)

@@ -1,4 +1,4 @@
-"""ls, show, cp, validate, schema: what there is, and recipes as files. None of these imports torch."""
+"""ls, show, cp, validate, schema: what there is, and recipes as files. Of these only validate may import torch."""
 
 import json
 from pathlib import Path
@@ -89,10 +89,14 @@ def cp(recipe: str, file: Path) -> None:
 @click.argument("recipe")
 @override_option
 def validate(recipe: str, assignments: tuple[str, ...]) -> None:
-    """Check a recipe without running it."""
+    """Check a recipe without running it. Networks of your own are built, and restore a small picture."""
     checked, _ = read_recipe(recipe, assignments)
     if checked.teacher.network is not None:
         artifact_folder(checked.teacher.network)
+    if checked.must_be_built:
+        from recipes.beginnings import check_beginnings
+
+        check_beginnings(checked)
     click.echo(
         f"{recipe} is right: {len(checked.variants)} variants, {sum(map(len, checked.variants.values()))} stages"
     )

@@ -23,6 +23,7 @@ from recipes.run_folder import making
 from reports.recommend import QUANTITIES, Candidate, Choice, Found, Limits, at_place, candidates_of, choose
 from reports.recommend_text import Asked, Place, choice_json, left_out, recommendation, value_text
 from reports.record import Report
+from reports.recover import is_recovered
 
 _WIDEST = 1000
 """More columns than any table needs."""
@@ -67,6 +68,8 @@ def recommend(
     if nothing keeps every limit.
     """
     report = read_run(folder)
+    if is_recovered(report):
+        click.echo(report.run.conditions[0], err=True)
     limits = {key: limit for key in QUANTITIES if (limit := asked_limits[key]) is not None}
     if not limits:
         options = [quantity.option for quantity in QUANTITIES.values()]

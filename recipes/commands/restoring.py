@@ -22,7 +22,7 @@ from baseline.output import output_folder
 @click.option(
     "--selective",
     is_flag=True,
-    help="Restore only where there is blur: a tenth to a sixth faster with a network in memory, slower with a file.",
+    help="Restore only where that is worth it, by a calibration that is made once for each network.",
 )
 @click.option(
     "--keep-gain",
@@ -32,7 +32,7 @@ from baseline.output import output_folder
 @click.option(
     "--decisions",
     type=click.Path(path_type=Path),
-    help="With --selective: a folder for drawings of what was restored in full (red) and at half scale (yellow).",
+    help="With --selective: a folder for drawings of it: red is restored in full, orange and yellow at smaller scales.",
 )
 @click.option("--memory", help="What restoring may take, such as 1.5GB.  [default: three quarters of what is free]")
 def restore(
@@ -59,22 +59,23 @@ def restore(
     from baseline.bounded import BoundedRestorer
     from baseline.budget import free_memory, parse_memory
     from baseline.data.picture_files import Pixels, check_format, lift_limit
-    from baseline.data.pictures import write_picture
     from baseline.journal import Journal
     from baseline.progress import progress
     from baseline.restore import megapixels, other_files, plan_outputs, restore_files
-    from baseline.selective.overlay import drawn
+    from baseline.selective.overlay import write_drawing
     from baseline.tiles import Seam
     from compress.runtimes.table import memory_runtime
     from recipes.networks import open_named
     from recipes.restoring import network_key
-    from recipes.selective import KEEP_GAIN, made_selective
+    from recipes.selective import KEEP_GAIN, check_share, made_selective
 
     check_format(form)
     asked = None if memory is None else parse_memory(memory)
     lift_limit()
     memory_runtime(runtime)
     share = (KEEP_GAIN if keep_gain is None else keep_gain) if selective else None
+    if share is not None:
+        check_share(share)
     chosen = {} if share is None else {"keep_gain": share}
     key = network_key(network, memory=asked, form=form, runtime=runtime, **chosen)
     journal = Journal(out, key)
@@ -96,7 +97,7 @@ def restore(
     choosing = None if share is None else made_selective(bounded, network, share)
     failed, done_mp = 0, 0.0
     total = max(1, math.ceil(megapixels(planned)))
-    with progress("restoring, in megapixels,", total) as steps:
+    with progress("megapixels restored", total) as steps:
 
         def told(part: float) -> None:
             nonlocal done_mp
@@ -105,9 +106,7 @@ def restore(
 
         def shown(target: Path, pixels: Pixels) -> None:
             if decisions is not None and choosing is not None and choosing.last is not None:
-                place = decisions / target.relative_to(out).with_suffix(".png")
-                place.parent.mkdir(parents=True, exist_ok=True)
-                write_picture(drawn(pixels, choosing.last), place)
+                write_drawing(pixels, choosing.last, decisions / target.relative_to(out).with_suffix(".png"))
 
         for done in restore_files(choosing or bounded, planned, journal, told, shown):
             failed += done.error is not None

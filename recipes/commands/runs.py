@@ -12,7 +12,7 @@ from rich.text import Text
 from recipes.commands.reporting import show_report
 from recipes.expectations import unmet
 from recipes.options import data_options, override_option
-from recipes.parse import parse_yaml
+from recipes.parse import assign_, parse_yaml
 from recipes.recovery import read_run
 from recipes.run_folder import RUNS, recipe_of
 from recipes.schema import Recipe, check_recipe, read_recipe
@@ -39,9 +39,16 @@ def run(recipe: str, assignments: tuple[str, ...], out: Path | None, dry_run: bo
 @click.argument("network")
 @click.argument("stages", nargs=-1, required=True)
 @data_options
+@override_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
-def apply(network: str, stages: tuple[str, ...], data: str, root: Path | None, out: Path) -> None:
-    """Apply STAGES, such as 'prune: {params_cut: 0.3}' 'train: {steps: 300}', to a network, without a recipe."""
+def apply(
+    network: str, stages: tuple[str, ...], data: str, root: Path | None, assignments: tuple[str, ...], out: Path
+) -> None:
+    """Apply STAGES, such as 'prune: {params_cut: 0.3}' 'train: {steps: 300}', to a network, without a recipe.
+
+    The result is exported for every runtime that is here, and timed there, which takes minutes: choose with --set
+    measure.runtimes=[openvino].
+    """
     steps = [parse_yaml(stage, f"stage '{stage}'") for stage in stages]
     content = {
         "description": f"{network} with {', '.join(stages)}",
@@ -49,6 +56,8 @@ def apply(network: str, stages: tuple[str, ...], data: str, root: Path | None, o
         "data": {"name": data} | ({} if root is None else {"root": str(root)}),
         "variants": {"applied": steps},
     }
+    for text in assignments:
+        assign_(content, text)
     _run_and_show(check_recipe(content, "apply"), content, out.name, out)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from baseline.artifact import Artifact, load
+from baseline.artifact import load
 from baseline.progress import console
 from compress.distill import distillation
 from compress.features import Adapted, matched_by_scale
@@ -13,7 +13,7 @@ from compress.settings import DistillSettings
 from compress.students import student_plan
 from compress.warm_start import warm_start_
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import fit_and_save, parent_of, some_crops, teacher_folder, teacher_for
+from recipes.stages.wiring import fit_and_save, new_network, parent_of, some_crops, teacher_folder, teacher_for
 
 _WARM_CROPS = 32
 """How many training crops say which of the teacher's channels matter."""
@@ -26,8 +26,8 @@ def run(given: StageInput, settings: DistillSettings) -> StageOutcome:
         student = load(parent_of(given, "distill without a student's name"))
     else:
         plan = student_plan(settings.student, (root.architecture, root.arguments), settings.arguments)
-        student = Artifact.new(*plan, settings.seed)
-    pairs = _features(student.network, root.network, settings)
+        student = new_network(plan, settings.seed)
+    pairs = features_of(student.network, root.network, settings)
     teacher = teacher_for(given, "distill", settings, list(pairs.values()))
     found = {}
     if settings.warm_start:
@@ -44,7 +44,7 @@ def run(given: StageInput, settings: DistillSettings) -> StageOutcome:
     return outcome
 
 
-def _features(student: nn.Module, teacher: nn.Module, settings: DistillSettings) -> Mapping[str, str]:
+def features_of(student: nn.Module, teacher: nn.Module, settings: DistillSettings) -> Mapping[str, str]:
     """The layers whose features are compared, the student's -> the teacher's."""
     if not settings.features_weight:
         return {}

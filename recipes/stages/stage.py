@@ -85,6 +85,7 @@ _PRUNING = (
     "graph",
     "half",
     "machine",
+    "trial",
 )
 STAGES.register("prune")(
     Stage(
@@ -95,7 +96,7 @@ STAGES.register("prune")(
         uses_data=True,
     )
 )
-TEACHING = tuple(f"compress/{name}.py" for name in ("distill", "lessons", "features"))
+TEACHING = tuple(f"compress/{name}.py" for name in ("distill", "lessons", "features", "trial"))
 """The code of a training that has a teacher."""
 _WARMING = ("warm_start", "channels", "criteria", "gates")
 STAGES.register("distill")(

@@ -1,10 +1,10 @@
 """The train stage: a network from scratch, or fine-tuning of what came before."""
 
-from baseline.artifact import Artifact, load
+from baseline.artifact import load
 from baseline.losses import supervised
 from baseline.settings import TrainSettings
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import fit_and_save, parent_of
+from recipes.stages.wiring import fit_and_save, new_network, parent_of
 
 
 def run(given: StageInput, settings: TrainSettings) -> StageOutcome:
@@ -12,5 +12,5 @@ def run(given: StageInput, settings: TrainSettings) -> StageOutcome:
     if settings.network is None:
         artifact = load(parent_of(given, "train without a network's name"))
     else:
-        artifact = Artifact.new(settings.network, settings.arguments, settings.seed)
+        artifact = new_network((settings.network, settings.arguments), settings.seed)
     return fit_and_save(artifact, supervised(settings.loss), given, settings, "train")

@@ -21,6 +21,8 @@ from baseline.settings import FitSettings, Settings
 from baseline.trainer import FitReport, fit
 from compress.cost import parameters
 from compress.lessons import LessonCache, Teacher
+from compress.students import Plan
+from compress.trial import must_restore
 from recipes.stages.stage import StageInput, StageOutcome
 from recipes.store import key_of, library_versions, own_network_sha256, source_sha256
 
@@ -30,6 +32,13 @@ def parent_of(given: StageInput, stage_name: str) -> Path:
     if given.parent is None:
         raise UserError(f"{stage_name} must follow a network; it stands first. Put train before it, or start from one.")
     return given.parent
+
+
+def new_network(plan: Plan, seed: int) -> Artifact:
+    """The untrained network that a stage begins with; a UserError if it cannot be built or does not restore."""
+    made = Artifact.new(*plan, seed)
+    must_restore(made.network)
+    return made
 
 
 def remember_(artifact: Artifact, stage_name: str, settings: Settings, given: StageInput) -> None:

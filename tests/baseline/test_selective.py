@@ -259,6 +259,7 @@ def test_a_calibration_is_kept_for_its_network_only(tmp_path: Path) -> None:
     (tmp_path / "half.json").write_text(made.as_text("mine")[:30])
     assert load_calibration(tmp_path / "half.json", "mine") is None
     assert (made.price_for(0.85), made.price_for(0.95)) == (2.0, 0.5)
+    assert Calibration([(4.0, 0.95, 0.3), (2.0, 0.94, 0.4), (1.0, 0.96, 0.5)]).price_for(0.95) == 1.0
     with pytest.raises(UserError, match=r"--keep-gain must be at most 0\.970 for this network, by its cal.*got 0\.99"):
         made.price_for(0.99)
 

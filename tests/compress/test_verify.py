@@ -9,11 +9,12 @@ from torch.nn.utils import parametrizations
 from baseline.artifact import Artifact
 from baseline.errors import UserError
 from baseline.folding import deployed_form
-from compress.channels import Channels, removed, small_example
+from compress.channels import Channels, removed
 from compress.cost import count_macs
 from compress.prune import apply_, plan, survey
 from compress.settings import PruneSettings
 from compress.students import STUDENTS
+from compress.trial import small_example
 from compress.verify import TOLERANCE, check_groups, error_of_removing, not_exact_together
 
 NETWORKS = {student: STUDENTS[student](("mimo-unet", {"width": 8, "num_blocks": 1})) for student in STUDENTS} | {

@@ -50,6 +50,19 @@ def test_it_recommends_and_prints_the_same_plain_text_again(cli: Cli, demo: Path
     assert cli(*asked, COLUMNS="30").stdout == done.stdout
 
 
+def test_of_a_run_that_did_not_end_it_is_said(cli: Cli, demo: Path) -> None:
+    report = json.loads((demo / "report.json").read_text())
+    for variant in (report["teacher"], report["variants"][4]):
+        record = demo / "variants" / variant["name"] / "record.json"
+        record.parent.mkdir(parents=True)
+        record.write_text(json.dumps(variant))
+    (demo / "report.json").unlink()
+    done = cli("recommend", "runs/demo", "--max-latency-ms", "30")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("Recovered from the records of single variants: the run did not end")
+    assert "Take int8 on aoti" in done.stdout
+
+
 def test_the_file_to_take_is_named_if_it_is_there(cli: Cli, demo: Path) -> None:
     (demo / "variants/fp16").mkdir(parents=True)
     (demo / "variants/fp16/fp16.pt2").write_bytes(b"x" * 1000)

@@ -19,8 +19,9 @@ def test_the_shipped_network_comes_with_a_calibration_of_its_weights() -> None:
     before = path.read_text()
     steps = calibration("photos-partly", restorer).steps
     assert path.read_text() == before
-    kept = [step[1] for step in steps]
-    assert kept == sorted(kept)
+    prices, kept, work = zip(*steps, strict=True)
+    assert list(prices) == sorted(prices, reverse=True)
+    assert list(work) == sorted(work)
     assert kept[-1] == pytest.approx(1.0, abs=0.02)
 
 

@@ -313,3 +313,17 @@ def test_layers_that_are_not_there_fail_the_variant_by_name(
     assert done.returncode == 1
     (variant,) = report_of(folder).variants
     assert said in str(variant.error)
+
+
+def test_stages_are_applied_without_a_recipe_and_measured_as_asked(lightsharp: Run, finished: Path) -> None:
+    teacher = str(finished / "runs/tiny/variants/teacher/artifact")
+    asked = [part for key, value in MEASURE.items() for part in ("--set", f"measure.{key}={json.dumps(value)}")]
+    done = lightsharp(finished, "apply", teacher, "prune: {params_cut: 0.3}", *asked, "--out", "runs/applied")
+    assert done.returncode == 0, done.stderr
+    report = report_of(finished, "runs/applied")
+    assert [row.name for row in report.variants] == ["applied"]
+    assert {row.runtime for row in report.variants[0].latency} == {"eager"}
+    wrong = lightsharp(
+        finished, "apply", teacher, "prune: {params_cut: 0.3}", "--set", "measure.x=1", "--out", "runs/x"
+    )
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
