@@ -2,7 +2,8 @@
 
     python -m baseline.selective.training baseline/shipped/teacher-partly --seen runs/score
 
-What was restored is kept in `--seen`; a fit that was stopped goes on there.
+It takes half an hour on two cores, half of it to restore windows. Those are kept in `--seen`, a folder for each network,
+and are not restored again.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from baseline.artifact import load
+from baseline.checksum import file_sha256
 from baseline.data.photos import FOLDER
 from baseline.data.pictures import list_pictures
 from baseline.progress import progress
@@ -45,6 +47,7 @@ _RELATIVE = 10.0
 def main(network: Path, seen: Path, out: Path) -> None:
     """Fit the score to what NETWORK, an artifact, gains; write the weights."""
     restorer = NetworkRestorer(load(network).network)
+    seen /= file_sha256(network / "weights.safetensors")[:16]
     train = _seen(restorer, "train", _WINDOWS, seen)
     val = _seen(restorer, "val", _VAL_WINDOWS, seen)
     torch.manual_seed(_SEED)
