@@ -2,8 +2,8 @@
 
     python -m baseline.selective.training baseline/shipped/teacher-partly --seen runs/score
 
-It takes half an hour on two cores, half of it to restore windows. Those are kept in `--seen`, a folder for each network,
-and are not restored again.
+It takes half an hour on two cores, half of it to restore windows. What they gain is kept in `--seen`, in a folder for
+each network, and is not measured again.
 """
 
 from collections.abc import Iterator
