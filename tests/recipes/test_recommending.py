@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from recipes.schema import recipe_path
+from tests.reports.records import DEMO
 
 Cli = Callable[..., Any]
-RECORD = Path(__file__).parents[2] / "benchmarks/results/demo/report.json"
 
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Path:
-    """A run's folder with a real report, whose numbers are the README's table, and no other file."""
+    """A run's folder with a real report and no other file."""
     folder = tmp_path / "runs/demo"
     folder.mkdir(parents=True)
-    shutil.copy(RECORD, folder)
+    shutil.copy(DEMO, folder)
     return folder
 
 

@@ -12,7 +12,7 @@ from recipes.schema import recipe_path
 from reports.record import Report
 from reports.write import write_report
 from tests.reports.picture_files import write_picture
-from tests.reports.records import GPU, RESULTS, on_gpu, shipped, variant_of
+from tests.reports.records import DEMO, GPU, on_gpu, shipped, variant_of
 
 Cli = Callable[..., Any]
 
@@ -71,7 +71,7 @@ def test_one_run_is_written_where_it_lies_or_elsewhere(cli: Cli, runs: Path) -> 
 
 def test_a_record_is_not_written_again(cli: Cli, runs: Path, demo: Report) -> None:
     record = runs / "demo/report.json"
-    shutil.copyfile(RESULTS / "demo/report.json", record)  # of an older version: written now, it would differ
+    shutil.copyfile(DEMO, record)  # of an older version: written now, it would differ
     for name in ("report.md", "report.csv", "report.tex", "report.html"):
         (runs / "demo" / name).unlink()
     before = record.read_bytes()
@@ -218,4 +218,4 @@ def test_the_schemas_are_printed(cli: Cli) -> None:
     assert json.loads(cli("schema", "report").stdout) == Report.model_json_schema()
     assert json.loads(cli("schema", "diff").stdout)["title"] == "Difference"
     assert "variants" in json.loads(cli("schema").stdout)["properties"]
-    assert (RESULTS / "demo/report.json").is_file()
+    assert DEMO.is_file()

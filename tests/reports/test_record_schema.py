@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from reports.diff import Difference, difference
 from reports.merge import merge
 from reports.record import Report
-from tests.reports.records import RESULTS, on_gpu, shipped
+from tests.reports.records import DEMO, RESULTS, on_gpu, shipped
 
 EXPLAINED_BY_THEIR_TYPE = {"run"}
 
@@ -44,7 +44,7 @@ def test_a_merged_report_and_a_difference_keep_to_theirs() -> None:
 
 
 def test_what_is_no_report_breaks_the_schema() -> None:
-    content = json.loads((RESULTS / "demo/report.json").read_text())
+    content = json.loads(DEMO.read_text())
     del content["teacher"]["name"]
     assert any("name" in fault for fault in faults(Report, content))
 
