@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from recipes.run_folder import recipe_of
+from recipes.run_folder import kept_before, making, recipe_of
 from recipes.run_log import LOG, PROGRESS, StageProgress, is_held
 from recipes.schema import Recipe, Step, read_recipe
 
@@ -40,7 +40,10 @@ class VariantState(BaseModel):
 
 
 class RunState(BaseModel):
-    """Where a run stands; `heard` is the time of its last sign of life, `doing` what it does for no single stage."""
+    """Where a run stands; `heard` is the time of its last sign of life, `doing` what it does for no single stage.
+
+    Of a run that was stopped, `again` is what to type to go on, and `kept` says where an earlier one's report is.
+    """
 
     name: str
     status: Literal["waiting", "running", "ended", "stopped"]
@@ -50,6 +53,8 @@ class RunState(BaseModel):
     variants: list[VariantState]
     progress: StageProgress | None = None
     error: str = ""
+    again: str = ""
+    kept: str = ""
     unreadable_lines: int = 0
 
 
@@ -64,7 +69,8 @@ def live_state(folder: Path) -> RunState:
     events, unreadable = read_events(log.read_text(errors="replace"))
     held = held or is_held(log)
     state = state_of(folder.name, recipe, events, _progress(folder / PROGRESS), held)
-    return state.model_copy(update={"unreadable_lines": unreadable})
+    advice = {"again": making(folder), "kept": kept_before(folder)} if state.status == "stopped" else {}
+    return state.model_copy(update={"unreadable_lines": unreadable, **advice})
 
 
 def has_ended(folder: Path) -> bool:

@@ -23,6 +23,8 @@ _MARKS: dict[Status, tuple[str, str]] = {
     "skipped": (DASH, "dim"),
 }
 _WORDS: dict[Status, str] = {"taken": "taken from before"}
+_STOPS = {"KeyboardInterrupt": "interrupted from the keyboard"}
+"""What stops a run that is no error, by the names that the log has."""
 _LEVELS = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 40
 
@@ -57,10 +59,13 @@ def _heading(state: RunState, now: datetime) -> Text:
     since = f"{_moment(state.heard)} ({_ago(now - state.heard)})"
     said, style = {
         "ended": (f"ended {_moment(state.heard)}, after {_between(state.began, state.heard)}", "green"),
-        "stopped": (f"not running since {since}; the same lightsharp run goes on from there", "yellow"),
+        "stopped": (f"not running since {since}", "yellow"),
     }.get(state.status, (f"running for {_between(state.began, now)}", "cyan"))
     text.append(f": {said}", style=f"not bold {style}")
-    return text.append(f"\n{state.error}", style="not bold red") if state.error else text
+    if state.error:
+        text.append(f"\n{_STOPS.get(state.error, state.error)}", style="not bold red")
+    advice = (f"to go on, type: {state.again}" if state.again else "", state.kept)
+    return text.append("".join(f"\n{line}" for line in advice if line), style="not bold")
 
 
 def _running(state: RunState, now: datetime) -> list[RenderableType]:
@@ -129,9 +134,8 @@ def _notes(state: RunState) -> list[RenderableType]:
     if state.unreadable_lines:
         notes.append(Text(f"{state.unreadable_lines} lines of log.jsonl cannot be read", style="yellow"))
     shown = {part.status for variant in state.variants for part in variant.parts()}
-    legend = "  ".join(
-        f"{mark} {_WORDS.get(status, status)}" for status, (mark, _) in _MARKS.items() if status in shown
-    )
+    words = _WORDS | ({} if state.status in ("waiting", "running") else {"waiting": "not begun"})
+    legend = "  ".join(f"{mark} {words.get(status, status)}" for status, (mark, _) in _MARKS.items() if status in shown)
     return [*notes, Text(legend, style="dim")]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from baseline.errors import UserError
 from recipes.live import RunState, has_ended, live_state
-from recipes.run_folder import no_run
+from recipes.run_folder import kept_before, no_run
 from recipes.schema import read_recipe
 from reports.record import Report
 from reports.recover import Asked, is_recovered, recovered
@@ -28,8 +28,12 @@ def read_run(folder: Path) -> Report:
 
 
 def recovered_run(folder: Path) -> Report:
-    """The report of a run from what it left; a UserError if that is too little."""
-    return recovered(folder, _asked(folder), _environment(folder))
+    """The report of a run from what it left, and of where an earlier one is kept; a UserError if that is too little."""
+    report = recovered(folder, _asked(folder), _environment(folder))
+    before = kept_before(folder)
+    if before:
+        report.run.conditions.append(f"{before[0].upper()}{before[1:]}.")
+    return report
 
 
 def _asked(folder: Path) -> Asked:

@@ -10,6 +10,9 @@ from recipes.schema import shipped_recipes
 RUNS = Path("runs")
 """Where runs go by themselves."""
 
+BEFORE = "before"
+"""The folder in a run's in which the run before is kept, as long as the one that goes on there is not finished."""
+
 _MOST_NAMED = 8
 
 
@@ -30,6 +33,14 @@ def making(folder: Path) -> str:
     """The command that makes a run's folder whole again; nothing where its recipe is not kept."""
     recipe = folder / "recipe.yaml"
     return shlex.join(["lightsharp", "run", str(recipe), "--out", str(folder)]) if recipe.is_file() else ""
+
+
+def kept_before(folder: Path) -> str:
+    """Where the report is that an earlier run had finished in a folder; nothing if none is kept."""
+    kept = folder / BEFORE
+    if not (kept / "report.json").is_file():
+        return ""
+    return f"what an earlier run finished here is kept; type: {shlex.join(['lightsharp', 'report', str(kept)])}"
 
 
 def no_run(folder: Path, needed: str) -> UserError:

@@ -1,7 +1,6 @@
 """A recipe's way from settings to records: teacher, chains, deployables, scores, latencies, gates, report."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from baseline.data.pairs import PairSet
 from baseline.data.pictures import write_picture
 from baseline.errors import UserError
 from baseline.evaluate import PictureScore
-from baseline.output import output_folder, write_whole
+from baseline.output import write_whole
 from baseline.progress import console
 from compress.machine import describe_machine
 from compress.runtimes.table import RUNTIMES, file_runtime, files_of
@@ -31,6 +30,8 @@ from recipes.measuring import (
 from recipes.pipeline import Pipeline
 from recipes.recording import Finished, Reference, judge, record_of, run_info, unscored_record_of
 from recipes.resolve import artifact_folder
+from recipes.run_files import claim_, drop_variants_, forget_before_, keep_before_, link_
+from recipes.run_folder import BEFORE
 from recipes.run_log import RunLog
 from recipes.schema import Recipe, Step, as_yaml
 from recipes.store import Store, library_versions
@@ -45,32 +46,23 @@ def run_recipe(recipe: Recipe, content: dict[str, Any], name: str, out: Path, co
     """Run everything that is not finished yet and write the run's folder; returns the report.
 
     The store lies beside the run's folder and is shared by all runs there. A variant whose stage fails for a reason of
-    the user's is marked failed, and the others still run.
+    the user's is marked failed, and the others still run. What an earlier run finished there is kept until this one is.
     """
     store = Store(out.parent / ".store")
     with store.held():
         claim_(out)
         run = _Run(recipe, name, out, store, command)
+        if keep_before_(out):
+            kept = f"what was finished in {out} is kept in {out / BEFORE} until this run ends"
+            console.print(kept, highlight=False, markup=False, soft_wrap=True)
         write_whole(out / "recipe.yaml", as_yaml(content))
         (out / "environment.json").write_text(json.dumps(run.environment, indent=1) + "\n")
         with run.log.kept():
             report = run.go()
             write_report(report, out)
             write_cards(report, out)
+        forget_before_(out)
         return report
-
-
-def claim_(out: Path) -> None:
-    """Make the run's folder; a UserError if it holds something that is not a run, which would be mixed up with it."""
-    output_folder(out)
-    if any(out.iterdir()) and not (out / "recipe.yaml").is_file():
-        raise UserError(f"{out} must be empty or a run's folder; it holds other things. Choose another --out.")
-
-
-def drop_variants_(out: Path) -> None:
-    """Remove the records and links of an earlier run; what they link to stays in the store."""
-    for record in out.glob("variants/*/record.json"):
-        shutil.rmtree(record.parent)
 
 
 class _Run:
@@ -95,6 +87,8 @@ class _Run:
         """All of it, in order."""
         drop_variants_(self.out)  # at once: what a killed run leaves must not be taken for this one's
         finished, failed = self._make_all()
+        if len(finished) == 1:
+            self._none_is_left(failed)
         self._tell({"event": "time", "variant": "all", "how": "in turn"})
         subjects = [one.subject for one in finished.values()]
         latencies = time_cached(self.store, subjects, self.recipe.measure, self.machine)
@@ -116,6 +110,16 @@ class _Run:
         info = run_info(self.name, self.recipe, self.data, blurred, sample_names(self.pairs))
         info = info.model_copy(update={"environment": self.environment, "command": self.command})
         return Report(run=info, teacher=teacher, variants=[records.get(n) or failed[n] for n in self.recipe.variants])
+
+    def _none_is_left(self, failed: dict[str, Variant]) -> None:
+        """A UserError, after the records are written: a teacher that nothing is compared with is worth no minutes."""
+        for variant in failed.values():
+            self._write_record(variant)
+        first = next(iter(failed.values()))
+        raise UserError(
+            f"at least one variant must be made; all {len(failed)} failed, and the teacher alone is neither timed nor "
+            f"scored. The first, {first.name}: {first.error}"
+        )
 
     def _make_all(self) -> tuple[dict[str, Finished], dict[str, Variant]]:
         pipeline = Pipeline(self.store, self.data, self._tell)
@@ -227,9 +231,3 @@ class _Run:
         if words[event["event"]]:
             what = event.get("stage") or event.get("how") or event.get("error")
             console.print(f"{event['variant']}: {words[event['event']]} {what}", highlight=False, markup=False)
-
-
-def link_(link: Path, target: Path) -> None:
-    """Make `link` a relative link to `target`, in place of a link that was there."""
-    link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(target, link.parent))

@@ -11,7 +11,7 @@ from recipes.recording import Finished
 from recipes.runner import _Run
 from recipes.schema import Gates, parse_steps
 from recipes.store import Store
-from reports.record import LatencyRow
+from reports.record import LatencyRow, Variant
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,17 @@ def test_what_is_known_of_a_users_own_network_goes_with_its_code(
 def test_a_plan_of_a_student_with_branches_is_of_what_it_is_folded_to() -> None:
     (step,) = parse_steps({"distill": {"student": "edge", "steps": 1}}, "x")
     assert not any("branch" in type(layer).__name__.lower() for layer in _started(step, ("mimo-unet", {})).modules())
+
+
+def test_a_teacher_that_nothing_is_left_to_compare_with_is_neither_timed_nor_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = {name: Variant(name=name, status="failed", error=f"{name} must learn") for name in ("one", "two")}
+    monkeypatch.setattr(_Run, "_make_all", lambda _: ({"teacher": Finished(Subject("teacher", None, {}), [])}, failed))
+    monkeypatch.setattr("recipes.runner.time_cached", lambda *_: pytest.fail("was timed"))
+    run = object.__new__(_Run)
+    run.out = tmp_path
+    run._tell = lambda _: None
+    with pytest.raises(UserError, match=r"all 2 failed, and the teacher .* The first, one: one must learn$"):
+        run.go()
+    assert {path.parent.name for path in tmp_path.glob("variants/*/record.json")} == {"one", "two"}
