@@ -76,6 +76,7 @@ def test_the_same_command_goes_on_and_then_has_nothing_to_do(
     command = ("restore", "in", "--network", str(float_folder), "--out", "out")
     first = lightsharp(tmp_path, *command)
     assert first.returncode == 0, first.stderr
+    assert "megapixels restored: 1/1, " in first.stderr
     assert names(tmp_path / "out") == names(inside)
     (tmp_path / "out/2.png").unlink()
     again = lightsharp(tmp_path, *command)
@@ -140,6 +141,10 @@ def test_patterns_formats_and_depth(tmp_path: Path, float_folder: Path, photo: P
         (["in/notes.txt"], "must be a picture (.png,"),
         (["in", "--network", "phtos"], "no network 'phtos'. Did you mean 'photos'?"),
         (["in", "--runtime", "egaer"], "no runtime 'egaer'. Did you mean 'eager'?"),
+        (
+            ["in", "--selective", "--keep-gain", "2", "--network", "phtos"],  # before the network is looked for
+            "--keep-gain must be a share from 0.5 to below 1; got 2.0. Usual is 0.95.",
+        ),
     ],
 )
 def test_mistakes_are_told_before_work(inside: Path, cli: Cli, tmp_path: Path, arguments: list[str], said: str) -> None:
