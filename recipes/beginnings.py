@@ -5,11 +5,12 @@ from pathlib import Path
 from torch import nn
 
 from baseline.artifact import Artifact, load
+from baseline.data.pairs import DataSet
 from baseline.errors import UserError
 from baseline.restorer import check_crops, check_size, size_multiple_of
-from baseline.settings import FitSettings, TrainSettings
+from baseline.settings import FitSettings, Settings, TrainSettings
 from compress.features import Adapted
-from compress.settings import DistillSettings
+from compress.settings import DistillSettings, PruneSettings, QuantizeSettings
 from compress.students import Plan, student_plan
 from compress.trial import must_restore
 from compress.warm_start import check_warm_start
@@ -40,13 +41,18 @@ def begun(step: Step, teacher: Plan) -> Artifact:
     raise TypeError(f"{step.label()} starts from no network of its own")
 
 
-def check_beginnings(recipe: Recipe) -> None:
-    """A UserError for a teacher or student that is damaged, cannot be built, does not restore, or fits no other."""
+def check_beginnings(recipe: Recipe, data: DataSet | None = None) -> None:
+    """A UserError for a teacher or student that is damaged, cannot be built, does not restore, or fits no other.
+
+    With the opened data also for a stage that needs more of it than there is.
+    """
     _, teacher = teacher_of(recipe)
     _check_network(teacher.network, recipe)
     for name, chain in recipe.variants.items():
         try:
             _check_chain(chain, teacher, recipe)
+            if data is not None:
+                _check_data(chain, data)
         except UserError as error:
             raise UserError(f"variants.{name}: {error}") from error
 
@@ -65,6 +71,22 @@ def _check_chain(chain: list[Step], teacher: Artifact, recipe: Recipe) -> None:
                 Adapted(network, teacher.network, pairs)
             if step.settings.warm_start:
                 check_warm_start(network, teacher.network)
+
+
+def _check_data(chain: list[Step], data: DataSet) -> None:
+    for step in chain:
+        side = _crop_of(step.settings)
+        if side is not None:
+            data.training_crops(side)
+
+
+def _crop_of(settings: Settings) -> int | None:
+    """The largest side of the training crops that a stage looks at; None if it looks at none."""
+    if isinstance(settings, FitSettings):
+        return max(settings.crops)
+    if isinstance(settings, QuantizeSettings):
+        return max([settings.crop, *(settings.training.crops if settings.uses_teacher else [])])
+    return settings.crop if isinstance(settings, PruneSettings) and settings.looks_at_crops else None
 
 
 def _check_network(network: nn.Module, recipe: Recipe) -> None:

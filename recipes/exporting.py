@@ -30,7 +30,9 @@ def targets(name: str, kinds: str, out: Path) -> dict[Path, str]:
     if out.suffix and not out.is_dir():
         if len(named) > 1 or out.suffix != f".{named[0]}":
             wanted = f"end in .{named[0]}" if len(named) == 1 else "be a folder for several kinds"
-            raise UserError(f"--out must {wanted}; got {out}.")
+            kind = out.suffix.removeprefix(".")
+            advice = f" Or add --to {kind}." if len(named) == 1 and kind in by_kind else ""
+            raise UserError(f"--out must {wanted}; got {out}.{advice}")
         return {out: by_kind[named[0]]}
     stem = name if name in SHIPPED else Path(name).resolve().name
     return {out / f"{stem}.{kind}": by_kind[kind] for kind in named}

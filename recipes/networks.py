@@ -28,16 +28,6 @@ def network_named(name: str, arguments: dict[str, Any]) -> Artifact:
     return load(artifact_folder(name))
 
 
-def trained_folder(name: str) -> Path:
-    """The folder of a shipped network or an artifact; a UserError for what can only be built anew, untrained."""
-    if name in NETWORKS or ":" in name:
-        raise UserError(
-            f"the network must be a trained one; {name} would be built anew. Train it first: lightsharp train "
-            f"--network {name} --out FOLDER, and give FOLDER."
-        )
-    return artifact_folder(name)
-
-
 def open_named(name: str, runtime: str = "eager", device: str = "cpu") -> Restorer:
     """A restorer from a shipped name, an artifact's folder or a deployable's file."""
     if is_deployable(name):

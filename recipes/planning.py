@@ -41,8 +41,8 @@ def planned_chains(recipe: Recipe, out: Path) -> Iterator[tuple[str, list[Planne
 
     Sensitivity curves of the teacher are kept in the run's store, where the run itself will find them.
     """
-    check_beginnings(recipe)
     data = open_data(recipe.data)
+    check_beginnings(recipe, data)
     store = Store(out.parent / ".store")
     with store.held():
         for name, chain in recipe.variants.items():

@@ -17,9 +17,10 @@ from compress.prune import PruneReport, sensitivity_of, survey
 from compress.sensitivity import Sensitivity
 from compress.settings import PruneSettings
 from compress.verify import GroupCheck, check_groups
-from recipes.networks import network_named, trained_folder
+from recipes.networks import network_named
 from recipes.parse import parse
 from recipes.planning import PlannedStep, latency_of
+from recipes.resolve import artifact_folder
 from recipes.stages.prune import plan_for, run, training_crops
 from recipes.stages.stage import StageInput
 from recipes.targets import TARGETS
@@ -39,21 +40,21 @@ def settings_from(name: str, targets: dict[str, str], options: dict[str, Any]) -
         raise UserError(f"exactly one of {known} must be given; got {given}. Type for example --target-latency 0.5x.")
     ((what, text),) = targets.items()
     undecided = parse(PruneSettings, {**options, "ratio": 0.5}, "prune")
-    setting, value = TARGETS[what].parsed(text, lambda: _whole(load(trained_folder(name)), what, undecided))
+    setting, value = TARGETS[what].parsed(text, lambda: _whole(load(artifact_folder(name)), what, undecided))
     return parse(PruneSettings, {**options, setting: value}, "prune")
 
 
 def plan_named(name: str, settings: PruneSettings, chosen: DataSettings) -> PlannedStep:
     """What pruning a named network would do."""
-    artifact = load(trained_folder(name))
-    given = StageInput(trained_folder(name), None, open_data(chosen), Path(), Path())
+    artifact = load(artifact_folder(name))
+    given = StageInput(artifact_folder(name), None, open_data(chosen), Path(), Path())
     planned = plan_for(artifact.network, given, settings, by_clock=False)
     return PlannedStep("prune", planned, latency_of(planned, settings))
 
 
 def prune_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings) -> PruneReport:
     """Prune a named network into an artifact's folder, with `pruning.json` beside; a UserError if one is there."""
-    folder = trained_folder(name)
+    folder = artifact_folder(name)
     no_artifact_yet(out)
     data = open_data(chosen)
     with _folder_for(out):
@@ -64,7 +65,7 @@ def prune_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings
 
 def sensitivity_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings) -> Sensitivity:
     """Measure a named network's sensitivity, and write `sensitivity.json` and `sensitivity.html`."""
-    artifact = load(trained_folder(name))
+    artifact = load(artifact_folder(name))
     if (out / "sensitivity.json").exists() or (out / MODEL_FILE).exists():
         raise UserError(f"{out} must hold no artifact and no sensitivity yet; it does. Choose another --out.")
     data = open_data(chosen)

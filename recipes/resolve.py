@@ -4,6 +4,7 @@ from pathlib import Path
 
 import baseline
 from baseline.errors import UserError, unknown_name
+from baseline.networks.zoo import NETWORKS
 
 SHIPPED = {
     "photos": "the shipped teacher: MIMO-UNet of width 16 and 4 blocks, trained on the shipped photographs",
@@ -20,6 +21,11 @@ def artifact_folder(name: str) -> Path:
     path = Path(name)
     if path.is_dir():
         return path
+    if name in NETWORKS or ":" in name:
+        raise UserError(
+            f"the network must be a trained one; {name} would be built anew. Train it first: lightsharp train "
+            f"--network {name} --out FOLDER, and give FOLDER."
+        )
     if len(path.parts) > 1:
         raise UserError(f"{name} must be an artifact's folder; there is none. Make one with lightsharp train or run.")
     error = unknown_name("network", name, SHIPPED)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from baseline.errors import UserError
-from recipes.schema import shipped_recipes
+from recipes.schema import SUFFIXES, shipped_recipes
 
 RUNS = Path("runs")
 """Where runs go by themselves."""
@@ -52,9 +52,12 @@ def _guess(folder: Path, needed: str) -> str:
     """What was meant, or what there is."""
     if folder.is_file() and (folder.parent / needed).is_file():
         return f"Did you mean {folder.parent}?"
-    if folder.is_file():
+    if folder.is_file() and folder.suffix in SUFFIXES:
+        its = RUNS / folder.stem
         made = shlex.join(["lightsharp", "run", str(folder)])
-        return f"It is a recipe. Type: {made}" if folder.suffix == ".yaml" else "It is a file."
+        return f"It is a recipe. Its run is {its}." if (its / needed).is_file() else f"It is a recipe. Type: {made}"
+    if folder.is_file():
+        return "It is a file."
     places = dict.fromkeys(place.resolve() for place in (RUNS, folder, folder.parent))
     marks = dict.fromkeys((needed, "recipe.yaml"))  # a run that was killed has no report.json yet
     found = sorted(path.parent for place in places for mark in marks for path in place.glob(f"*/{mark}"))

@@ -79,7 +79,7 @@ class _Run:
         self.machine = describe_machine()
         self.environment = self.machine | library_versions()
         self.pairs = self._test_pairs()
-        check_beginnings(recipe)
+        check_beginnings(recipe, self.data)
         network = recipe.teacher.network
         self.start = None if network is None else artifact_folder(network)
 

@@ -1,6 +1,7 @@
 """The recipe file: its schema, and reading it so that every mistake shows before any work starts."""
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from recipes.resolve import SHIPPED
 from recipes.stages.stage import STAGES
 
 LIBRARY = Path(__file__).parent / "library"
+SUFFIXES = (".yaml", ".yml")
+"""How the names of recipes' files end."""
 
 Interval = tuple[float, float]
 _RESERVED = {"teacher", "blurred", "sharp"}
@@ -143,15 +146,27 @@ class _RecipeFile(Settings):
 
 def recipe_path(name: str) -> Path:
     """The file of a shipped recipe's name or of a path; a UserError with the nearest name if there is none."""
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
+    path, shipped = Path(name), shipped_recipes()
+    if path.suffix in SUFFIXES:
         if not path.is_file():
-            raise UserError(f"{name} must be a recipe's file; there is none. Type: lightsharp ls recipes.")
+            raise UserError(f"{name} must be a recipe's file; there is none. {_guess(path)}")
         return path
-    shipped = shipped_recipes()
-    if name not in shipped:
-        raise unknown_name("recipe", name, shipped)
-    return shipped[name]
+    if name in shipped:
+        return shipped[name]
+    if path.exists():
+        kept = path / "recipe.yaml"
+        advice = f"Did you mean {kept}?" if kept.is_file() else "Type: lightsharp ls recipes."
+        raise UserError(f"{name} must be a recipe: a shipped name, or a file that ends in .yaml. {advice}")
+    raise unknown_name("recipe", name, shipped)
+
+
+def _guess(path: Path) -> str:
+    """What was meant by a recipe's file that is not there."""
+    if path.stem in shipped_recipes():
+        return f"Did you mean the shipped {path.stem}?"
+    there = [other.name for other in path.parent.glob("*") if other.suffix in SUFFIXES]
+    nearest = get_close_matches(path.name, there, n=1)
+    return f"Did you mean {path.parent / nearest[0]}?" if nearest else "Type: lightsharp ls recipes."
 
 
 def recipe_text(path: Path) -> str:
@@ -233,8 +248,8 @@ def _parse_step(content: Any, where: str) -> Step:
         raise UserError(
             f"{where} must be one stage with its settings, such as 'prune: {{params_cut: 0.3}}'; got {shown(content)}."
         )
+    _check_stage_names(content, where)
     if len(content) > 1:
-        _check_stage_names(content, where)
         raise UserError(f"{where} must be one stage; got {', '.join(content)}. Begin each with a dash of its own.")
     ((name, settings),) = content.items()
     stage = STAGES[name]
@@ -244,7 +259,7 @@ def _parse_step(content: Any, where: str) -> Step:
 
 
 def _check_stage_names(content: dict[str, Any], where: str) -> None:
-    """A UserError for a name that is no stage, as `--set` puts one beside the stage that was meant."""
+    """A UserError for a name that is no stage; `--set` puts one beside the stage that was meant."""
     known = [*STAGES, "from", "iterate"]
     for name in content:
         if name not in known:
@@ -273,9 +288,8 @@ def _chains(variants: dict[str, list[Any]], where: str) -> dict[str, list[Step]]
                     f"{place}.0 must hold from alone; it also holds {', '.join(sorted({*steps[0]} - {'from'}))}."
                 )
             if not isinstance(base, str) or base not in chains:
-                raise UserError(
-                    f"{place}.0.from must name a variant above this one. {unknown_name('variant', str(base), chains)}"
-                )
+                advice = unknown_name("variant", str(base), chains) if chains else "There is none above. Leave it out."
+                raise UserError(f"{place}.0.from must name a variant above this one. {advice}")
             start, steps = chains[base], steps[1:]
         own = [step for i, content in enumerate(steps) for step in parse_steps(content, f"{place}.{i}")]
         chains[name] = [*start, *own]

@@ -14,7 +14,7 @@ from recipes.listing import describe
 from recipes.options import json_option, override_option
 from recipes.plain_table import plain_table
 from recipes.resolve import artifact_folder
-from recipes.schema import read_recipe, recipe_json_schema, recipe_path, recipe_text
+from recipes.schema import SUFFIXES, read_recipe, recipe_json_schema, recipe_path, recipe_text
 from reports.table import DASH
 
 
@@ -76,6 +76,10 @@ def show(name: str) -> None:
 def cp(recipe: str, file: Path) -> None:
     """Copy a shipped recipe to FILE, to change it."""
     source = recipe_path(recipe)
+    if file.suffix not in SUFFIXES:
+        raise UserError(
+            f"{file} must end in .yaml, as recipes do. Type: lightsharp cp {recipe} {file.with_suffix('.yaml')}"
+        )
     if file.exists():
         raise UserError(f"{file} must not be there yet; it is, and stays as it was. Choose another name.")
     try:

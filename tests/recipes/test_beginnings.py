@@ -1,6 +1,7 @@
 """What cannot be built, or does not fit, is told before anything is spent."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 from tiny_runs import TEACHER
 
+from baseline.data.photos import photos
 from baseline.errors import UserError
 from recipes.beginnings import check_beginnings
 from recipes.cli import main
@@ -103,6 +105,25 @@ def test_a_teacher_that_does_not_restore_or_take_the_size_is_told(own: str) -> N
     uneven = content(taught("edge")) | {"measure": {"size": [66, 64]}}
     with pytest.raises(UserError, match=r"^the size must be multiples of 4 from 8 on; got 66x64"):
         check_beginnings(check_recipe(uneven, "x"))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        taught("edge", crop=400),
+        {"quantize": {"scheme": "int8", "crop": 400}},
+        {"quantize": {"scheme": "int8-qat", "crop": 64, "train": {"steps": 1, "crop": 400}}},
+        {"prune": {"ratio": 0.3, "criterion": "fisher", "crop": 400}},
+    ],
+)
+def test_training_crops_that_the_data_does_not_have_are_told(step: dict[str, Any]) -> None:
+    recipe = check_recipe(content(step), "x")
+    with pytest.raises(UserError, match=r"^variants\.mine: crop must be at most 384 for data 'photos'"):
+        check_beginnings(recipe, photos())
+    with pytest.raises(UserError, match=r"^variants\.mine: data 'photos' must have a training part"):
+        check_beginnings(recipe, replace(photos(), train=None))
+    check_beginnings(recipe)
+    check_beginnings(check_recipe(content({"prune": {"ratio": 0.3, "crop": 400}}), "x"), photos())
 
 
 def test_validate_and_run_tell_it_before_anything_is_done(

@@ -66,6 +66,9 @@ def test_a_network_is_trained_scored_and_restores(cli: Cli, pairs: Path, tmp_pat
         (["train", "--steps", "0", "--out", "n"], "train.steps"),
         (["train", "--steps", "5", "--set", "stpes=3", "--out", "n"], "Did you mean 'steps'?"),
         (["export", "photos", "--to", "onx", "--out", "n.onx"], "Did you mean 'onnx'?"),
+        (["export", "photos", "--out", "n.onnx"], "--out must end in .pt2; got n.onnx. Or add --to onnx."),
+        (["eval", "mimo-unet"], "the network must be a trained one; mimo-unet would be built anew. Train it first: "),
+        (["export", "own:make", "--out", "n.pt2"], "Train it first: lightsharp train --network own:make --out FOLDER"),
         (["restore", "nothing.png", "--out", "o"], "nothing.png must be a picture, a video or a folder of them"),
     ],
 )

@@ -10,8 +10,9 @@ from baseline.artifact import load
 from baseline.errors import UserError
 from baseline.settings import DataSettings
 from compress.settings import PruneSettings
-from recipes.networks import network_named, trained_folder
+from recipes.networks import network_named
 from recipes.pruning import prune_to
+from recipes.resolve import artifact_folder
 from recipes.schema import check_recipe
 from recipes.targets import TARGETS
 
@@ -216,12 +217,12 @@ def test_names_are_answered_with_what_may_be_named(float_folder: Path) -> None:
         f"no network 'mimo-unet-ds'. Did you mean 'mimo-unet'? Known: {known}. "
         "Or give an artifact's folder or package.module:factory."
     )
-    assert trained_folder(str(float_folder)) == float_folder
+    assert artifact_folder(str(float_folder)) == float_folder
     for name in ("mimo-unet", "mine:build"):
         with pytest.raises(
             UserError, match=f"Train it first: lightsharp train --network {name} --out FOLDER, and give"
         ):
-            trained_folder(name)
+            artifact_folder(name)
 
 
 def chain(step: dict[str, Any]) -> list[Any]:

@@ -130,6 +130,9 @@ def test_what_a_run_lacks_is_said(cli: Cli, runs: Path) -> None:
         ("check demo", "demo must be a run's folder with recipe.yaml; there is none. Type: lightsharp run demo --out"),
         ("report runs/demo/report.json", "there is none. Did you mean runs/demo?"),
         ("recommend mine.yaml --max-size-mb 5", "there is none. It is a recipe. Type: lightsharp run mine.yaml"),
+        ("watch edge.yaml", "there is none. It is a recipe. Type: lightsharp run edge.yaml"),  # of its run, a report
+        ("recommend edge.yaml --max-size-mb 5", "there is none. It is a recipe. Its run is runs/edge."),
+        ("report notes.txt", "there is none. It is a file."),
         ("report runs/demo runs/../runs/demo --out x", "the runs must be different; "),
         ("report runs/demo runs/gpu --out runs", "runs must be empty or a report's folder; it holds other things."),
         ("report runs/demo runs/gpu --out runs/edge", "runs/edge must not hold another report; it has that of edge."),
@@ -149,7 +152,8 @@ def test_a_mistake_is_told_with_exit_code_2(cli: Cli, runs: Path, demo: Report, 
     for folder in (runs.parent / "started", runs / "stopped"):
         folder.mkdir()
         (folder / "recipe.yaml").write_text("")
-    (runs.parent / "mine.yaml").write_text("")
+    for name in ("mine.yaml", "edge.yaml", "notes.txt"):
+        (runs.parent / name).write_text("")
     before = (runs / "edge/report.json").read_bytes()
     done = cli(*arguments.split())
     assert done.returncode == 2, done.stdout

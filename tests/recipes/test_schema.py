@@ -118,6 +118,39 @@ def test_a_file_that_is_no_recipe_is_one_line(text: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("demo.yaml", "demo.yaml must be a recipe's file; there is none. Did you mean the shipped demo?"),
+        ("mien.yml", "mien.yml must be a recipe's file; there is none. Did you mean mine.yml?"),
+        ("runs/mine.yml", "there is none. Type: lightsharp ls recipes."),
+        ("mine.txt", "mine.txt must be a recipe: a shipped name, or a file that ends in .yaml. Type: lightsharp ls"),
+        ("runs/a", "runs/a must be a recipe: a shipped name, or a file that ends in .yaml. Did you mean runs/a/recipe"),
+    ],
+)
+def test_what_is_no_recipe_is_told_with_what_was_meant(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/a").mkdir(parents=True)
+    for file in ("mine.yml", "mine.txt", "runs/a/recipe.yaml"):
+        (tmp_path / file).write_text("variants: {a: [{prune: {ratio: 0.3}}]}")
+    for command in ("validate", "show", "run"):
+        result = CliRunner().invoke(main, [command, name])
+        assert result.exit_code == 2, result.output
+        assert said in result.output
+
+
+def test_a_copy_can_be_run_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["cp", "demo", "mine.txt"])
+    assert result.exit_code == 2
+    assert "mine.txt must end in .yaml, as recipes do. Type: lightsharp cp demo mine.yaml" in result.output
+    assert not (tmp_path / "mine.txt").exists()
+    assert CliRunner().invoke(main, ["cp", "demo", "mine.yaml"]).exit_code == 0
+    assert (tmp_path / "mine.yaml").read_text() == shipped_recipes()["demo"].read_text()
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["validate", "dmo"], "no recipe 'dmo'. Did you mean 'demo'?"),
@@ -256,6 +289,11 @@ def test_a_gate_on_what_is_not_measured_is_refused() -> None:
     [
         ("variants.a=[{from: pruned-30, quantize: {scheme: int8}}]", "must hold from alone; it also holds quantize"),
         ("variants.a=[{from: [1]}]", "must name a variant above this one"),
+        (
+            "variants={a: [{from: b}]}",
+            "demo.variants.a.0.from must name a variant above this one. There is none above. Leave it out.",
+        ),
+        ("variants.a=[{prun: {ratio: 0.3}}]", "demo.variants.a.0: no stage 'prun'. Did you mean 'prune'? Known: dis"),
         ("variants.a=[{quantize: {scheme: int8}}, {train: {steps: 1}}]", "must quantize last; train comes after"),
         ("variants.a=[{export: {}}]", "must not export by itself"),
         (
