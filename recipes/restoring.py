@@ -34,6 +34,10 @@ def restore(
     network must then be given by its name, whose calibration is kept. A UserError if the picture is of another kind, or
     the memory too small.
     """
+    if not isinstance(network, str | Path) and not callable(network):
+        raise UserError(f"the network must be a name, a path or an opened one; got {network!r}.")
+    if memory is not None and not (isinstance(memory, int) and memory > 0):
+        raise UserError(f"memory must be a number of bytes above 0; got {memory!r}.")
     restorer = open_named(str(network), runtime) if isinstance(network, str | Path) else network
     if not isinstance(picture, np.ndarray):
         raise UserError(f"the picture must be an array of uint8 or uint16; got {type(picture).__name__}.")

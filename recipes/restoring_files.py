@@ -55,6 +55,8 @@ class Asked:
 def plan(inputs: Sequence[Path], asked: Asked, overwrite: bool) -> tuple[Planned, Journal]:
     """What is still to be restored, and the journal of what is done."""
     lift_limit()
+    if asked.decisions is not None:
+        output_folder(asked.decisions)
     journal = Journal(asked.out, asked.key())
     return plan_outputs(inputs, asked.out, overwrite, asked.form, journal), journal
 
@@ -100,8 +102,9 @@ def _drawing(restorer: BoundedRestorer | SelectiveRestorer, asked: Asked) -> Sho
 
     def shown(target: Path, pixels: Pixels) -> None:
         if asked.decisions is not None and isinstance(restorer, SelectiveRestorer) and restorer.last is not None:
-            place = asked.decisions / target.relative_to(asked.out).with_suffix(".png")
-            write_drawing(pixels, restorer.last, place)
+            # The suffix is kept: a.jpg and a.png are two drawings, and neither is taken for a picture of the user's.
+            kept = target.relative_to(asked.out)
+            write_drawing(pixels, restorer.last, asked.decisions / kept.with_name(f"{kept.name}.decision.png"))
 
     return shown
 

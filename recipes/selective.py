@@ -33,7 +33,7 @@ def made_selective(bounded: BoundedRestorer, network: str, share: float = KEEP_G
 
 def check_share(share: float) -> None:
     """A UserError for a share of the gain that is not from 0.5 to below 1."""
-    if not 0.5 <= share < 1:
+    if not isinstance(share, int | float) or not 0.5 <= share < 1:
         raise UserError(f"--keep-gain must be a share from 0.5 to below 1; got {share}. Usual is {KEEP_GAIN}.")
 
 

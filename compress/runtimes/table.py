@@ -130,7 +130,13 @@ def file_runtime(name: str) -> FileRuntime:
 
 
 def memory_runtime(name: str) -> MemoryRuntime:
-    """The module of a runtime without files."""
+    """The module of a runtime without files; a UserError for one that has them."""
+    if RUNTIMES[name].suffix is not None:
+        there = " or ".join(each for each in RUNTIMES if RUNTIMES[each].suffix is None)
+        raise UserError(
+            f"the runtime of a network in memory must be {there}; got {name}, which runs files. Make one "
+            "with lightsharp export, and give that as the network."
+        )
     return cast(MemoryRuntime, importlib.import_module(RUNTIMES[name].module))
 
 

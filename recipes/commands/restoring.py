@@ -30,7 +30,7 @@ from baseline.errors import UserError
 @click.option(
     "--decisions",
     type=click.Path(path_type=Path),
-    help="With --selective: a folder for drawings of it: red is restored in full, orange and yellow at smaller scales.",
+    help="With --selective: a folder for a drawing of each picture, red restored in full, orange and yellow at less.",
 )
 @click.option("--memory", help="What restoring may take, such as 1.5GB.  [default: three quarters of what is free]")
 def restore(
@@ -62,7 +62,7 @@ def restore(
     for path in other_files(inputs, out):
         click.echo(f"left alone, neither a picture nor a video that can be read: {path}", err=True)
     if not planned:
-        click.echo(f"all are finished already, in {out}")
+        click.echo(f"all are finished already, in {out}{', and nothing is drawn anew' if decisions else ''}")
         return
     restorer, failed = opened(asked, journal), 0
     for done in restored(planned, asked, restorer, journal):

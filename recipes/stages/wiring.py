@@ -35,8 +35,10 @@ def parent_of(given: StageInput, stage_name: str) -> Path:
 
 
 def new_network(plan: Plan, seed: int) -> Artifact:
-    """The untrained network that a stage begins with; a UserError if it cannot be built or does not restore."""
+    """The untrained network that a stage begins with; a UserError if it cannot be built, restore or be trained."""
     made = Artifact.new(*plan, seed)
+    if not any(parameter.requires_grad for parameter in made.network.parameters()):
+        raise UserError(f"network '{plan[0]}' must have weights to train; it has none. Choose another.")
     must_restore(made.network)
     return made
 

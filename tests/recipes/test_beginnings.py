@@ -34,6 +34,9 @@ def nothing():
 def number():
     return 5
 
+def weightless():
+    return nn.Identity()
+
 def right():
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 3, 3, padding=1))
     network.size_multiple = 8
@@ -70,6 +73,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ),
     (taught("own_students:nothing"), "network 'own_students:nothing' must make a torch.nn.Module; it made a NoneType."),
     (taught("own_students:number"), "network 'own_students:number' must make a torch.nn.Module; it made a int."),
+    (taught("own_students:weightless"), "network 'own_students:weightless' must have weights to train; it has none."),
     (taught("own_students:right", warm_start=True), "warm_start must find a layer that the teacher has, too, of the"),
     (taught("own_students:right", crop=44), "crops must be multiples of 8 for this network; got 44."),
     (taught("edge", features_weight=1, features={"down": "dwon.0"}), "no layer 'dwon.0'. Did you mean 'down.0'?"),

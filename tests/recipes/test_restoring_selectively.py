@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_a_sharp_half_stays_as_it_is_and_the_decision_is_drawn(photo: Picture, t
     far = middle + 48
     assert np.array_equal(restored[:, far:], blurred[:, far:])
     assert not np.array_equal(restored[:, :middle], blurred[:, :middle])
-    assert read_picture(drawn / "in.png").shape == blurred.shape
+    assert read_picture(drawn / "in.png.decision.png").shape == blurred.shape
     again = CliRunner().invoke(main, [*arguments, "--selective", "--keep-gain", "0.8"], catch_exceptions=False)
     assert "all are finished already" in again.output
     assert np.array_equal(restore(blurred, "photos-partly", keep_gain=0.8), restored)
@@ -73,3 +74,35 @@ def test_options_of_selective_come_with_it(option: list[str], tmp_path: Path) ->
     done = CliRunner().invoke(main, ["restore", str(tmp_path), "--out", str(tmp_path / "out"), *option])
     assert done.exit_code == 2
     assert f"{option[0]} must come with --selective; it came alone. Add --selective." in done.output
+
+
+def test_drawings_overwrite_no_picture_and_each_has_its_own(photo: Picture, tmp_path: Path) -> None:
+    small = photo[:64, :64]
+    for name in ("a.png", "a.bmp"):
+        write_picture(small, tmp_path / name)
+    before = (tmp_path / "a.png").read_bytes()
+    inputs = [str(tmp_path / "a.png"), str(tmp_path / "a.bmp")]
+    asked = ["--selective", "--out", str(tmp_path / "out"), "--decisions"]
+    refused = CliRunner().invoke(main, ["restore", *inputs, *asked, str(tmp_path / "a.png")])
+    assert refused.exit_code == 2, refused.output
+    assert not (tmp_path / "out/a.png").exists()
+    done = CliRunner().invoke(main, ["restore", *inputs, *asked, str(tmp_path)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert {path.name for path in tmp_path.glob("*.decision.png")} == {"a.png.decision.png", "a.bmp.decision.png"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"keep_gain": "0.9"}, "must be a share from 0.5 to below 1; got 0.9"),
+        ({"memory": "1GB"}, "memory must be a number of bytes above 0; got '1GB'"),
+        ({"memory": 0}, "memory must be a number of bytes above 0; got 0"),
+        ({"network": 5}, "the network must be a name, a path or an opened one; got 5"),
+        ({"runtime": "aoti"}, "must be eager or inductor; got aoti, which runs files. Make one with lightsharp export"),
+    ],
+)
+def test_what_python_callers_get_wrong_is_one_line(photo: Picture, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        restore(photo[:32, :32], **wrong)
+    assert said in str(refused.value)

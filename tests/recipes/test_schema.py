@@ -41,7 +41,11 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 MISTAKES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("varaints", {}, ("no key 'varaints'", "Did you mean 'variants'?")),
-    ("variants.a.0", {"prun": {"ratio": 0.3}}, ("no stage 'prun'", "Did you mean 'prune'?", "distill, export, prune")),
+    (
+        "variants.a.0",
+        {"prun": {"ratio": 0.3}},
+        ("no stage 'prun'", "Did you mean 'prune'?", "distill, export, from, iterate, prune"),
+    ),
     ("variants.a.0.prune", {"params_ct": 0.3}, ("no key 'params_ct'", "Did you mean 'params_cut'?", "variants.a.0")),
     (
         "variants.a.0.prune",
