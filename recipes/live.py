@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
+from baseline.networks.zoo import by_name_alone
 from recipes.run_folder import kept_before, making, recipe_of
 from recipes.run_log import LOG, PROGRESS, StageProgress, is_held
 from recipes.schema import Recipe, Step, read_recipe
@@ -60,7 +61,8 @@ class RunState(BaseModel):
 
 def live_state(folder: Path) -> RunState:
     """Where the run of a folder stands; a UserError if the folder is not a run's."""
-    recipe, _ = read_recipe(str(recipe_of(folder, "of which there is nothing to watch")))
+    with by_name_alone():
+        recipe, _ = read_recipe(str(recipe_of(folder, "of which there is nothing to watch")))
     log = folder / LOG
     if not log.is_file():
         return state_of(folder.name, recipe, [], None, held=False)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from baseline.errors import UserError
+from baseline.networks.zoo import by_name_alone
 from recipes.live import RunState, has_ended, live_state
 from recipes.run_folder import kept_before, no_run
 from recipes.schema import read_recipe
@@ -39,7 +40,8 @@ def recovered_run(folder: Path) -> Report:
 def _asked(folder: Path) -> Asked:
     """What the recipe asks for; if that cannot be read, nothing but the reason."""
     try:
-        recipe, _ = read_recipe(str(folder / "recipe.yaml"))
+        with by_name_alone():
+            recipe, _ = read_recipe(str(folder / "recipe.yaml"))
         fates = _fates(live_state(folder))
     except (UserError, OSError) as error:
         return Asked(unread=str(error))

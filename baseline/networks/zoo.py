@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -120,8 +122,23 @@ def own_source(architecture: str) -> Path | None:
     return Path(file) if file is not None and Path(file).is_file() else None
 
 
+_by_name_alone: ContextVar[bool] = ContextVar("by_name_alone", default=False)
+
+
+@contextmanager
+def by_name_alone() -> Iterator[None]:
+    """Within it users' own networks are not imported: what a run left is read also where their package is not."""
+    before = _by_name_alone.set(True)
+    try:
+        yield
+    finally:
+        _by_name_alone.reset(before)
+
+
 def check_arguments(architecture: str, arguments: dict[str, Any]) -> None:
     """A UserError if the network does not take these keyword arguments."""
+    if ":" in architecture and _by_name_alone.get():
+        return
     accepted = inspect.signature(factory_of(architecture)).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values()):
         return

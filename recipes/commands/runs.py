@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from baseline.networks.zoo import by_name_alone
 from recipes.commands.reporting import show_report
 from recipes.expectations import unmet
 from recipes.options import data_options, override_option
@@ -65,7 +66,8 @@ def apply(
 @click.argument("folder", type=click.Path(path_type=Path))
 def check(folder: Path) -> None:
     """Check a run against what its recipe expects; exit code 1 if a number lies outside."""
-    recipe, _ = read_recipe(str(recipe_of(folder, "and not what is expected of it")))
+    with by_name_alone():
+        recipe, _ = read_recipe(str(recipe_of(folder, "and not what is expected of it")))
     misses = unmet(read_run(folder), recipe.expect)
     for miss in misses:
         click.echo(miss)
