@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -37,11 +38,8 @@ exec("def written(): return make()")
 
 
 @pytest.fixture
-def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    (tmp_path / "users_zoo.py").write_text(MODULE)
-    monkeypatch.delitem(sys.modules, "users_zoo", raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    return "users_zoo"
+def users_module(importable: Callable[[str, str], str]) -> str:
+    return importable("users_zoo", MODULE)
 
 
 def test_a_users_factory_is_built_with_its_arguments(users_module: str) -> None:

@@ -1,6 +1,6 @@
 """What cannot be built, or does not fit, is told before anything is spent."""
 
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,8 @@ def right():
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    (tmp_path / "own_students.py").write_text(MODULE)
-    monkeypatch.delitem(sys.modules, "own_students", raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    return "own_students"
+def own(importable: Callable[[str, str], str]) -> str:
+    return importable("own_students", MODULE)
 
 
 def content(*steps: dict[str, Any], teacher: dict[str, Any] = TEACHER) -> dict[str, Any]:
