@@ -337,21 +337,26 @@ def kills(pictures: int, count: int, network: str, out: Path | None) -> None:
         began = time.perf_counter()
         subprocess.run([*command, f"{work}/undisturbed"], check=True, capture_output=True)
         whole_s = time.perf_counter() - began
-        done_at_kill = []
+        done_at_kill = [0]
         for _ in range(count):
             with subprocess.Popen(
                 [*command, f"{work}/killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             ) as running:
-                time.sleep(whole_s * chance.uniform(0.12, 0.28))
+                # From the first picture that it adds: before that there is nothing to lose.
+                while len(restored_in(Path(work, "killed"))) <= done_at_kill[-1] and running.poll() is None:
+                    time.sleep(0.01)
+                time.sleep(whole_s * chance.uniform(0.01, 0.08))
+                if running.poll() is not None:
+                    raise RuntimeError("a run ended before it was killed: take more --pictures")
                 running.kill()
-            done_at_kill.append(len([p for p in Path(work, "killed").glob("*") if not p.name.startswith(".")]))
+            done_at_kill.append(len(restored_in(Path(work, "killed"))))
         last = subprocess.run([*command, f"{work}/killed"], capture_output=True, text=True, check=True)
         one, other = (checksums(Path(work) / name) for name in ("undisturbed", "killed"))
     table = Table("pictures", "kills", "done at each kill", "restored by the last run", "complete", "equal")
     row = {
         "pictures": len(one),
         "kills": count,
-        "done_at_kill": done_at_kill,
+        "done_at_kill": done_at_kill[1:],
         "last_run": last.stdout.count(" -> "),
         "complete": len(other) == pictures,
         "equal": one == other,
@@ -360,10 +365,14 @@ def kills(pictures: int, count: int, network: str, out: Path | None) -> None:
     finish({"network": network, "rows": [row]}, table, out)
 
 
+def restored_in(folder: Path) -> list[Path]:
+    """Every file that was restored, in order; none while there is no folder."""
+    return sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+
+
 def checksums(folder: Path) -> dict[str, str]:
     """Of every file that was restored."""
-    files = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in restored_in(folder)}
 
 
 if __name__ == "__main__":
