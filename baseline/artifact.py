@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from baseline.atomic import whole_file, write_whole
 from baseline.channel_plan import ChannelPlan, apply_channel_plan_, channel_plan
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
@@ -55,17 +56,14 @@ class Artifact:
         self, folder: Path, state: dict[str, Tensor] | None = None, quantization: dict[str, Any] | None = None
     ) -> None:
         """Write into `folder`, which is made. A quantized artifact hands in the state and scheme to keep instead."""
-        folder.mkdir(parents=True, exist_ok=True)
         weights = folder / WEIGHTS_FILE
         kept = self.network.state_dict() if state is None else state
         same_as = _shared(kept)
-        save_file(
-            # Cloned, since a tensor may also be a part of another.
-            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items() if name not in same_as},
-            weights,
-            # One entry, since several would be written in a different order every time.
-            metadata={_SAME_AS: json.dumps(same_as)} if same_as else None,
-        )
+        # Cloned, since a tensor may also be a part of another.
+        stored = {name: t.detach().cpu().contiguous().clone() for name, t in kept.items() if name not in same_as}
+        with whole_file(weights, sum(tensor.nbytes for tensor in stored.values())) as beside:
+            # One entry of metadata, since several would be written in a different order every time.
+            save_file(stored, beside, metadata={_SAME_AS: json.dumps(same_as)} if same_as else None)
         manifest = Manifest(
             architecture=self.architecture,
             arguments=self.arguments,
@@ -74,7 +72,7 @@ class Artifact:
             lineage=self.lineage,
             weights_sha256=file_sha256(weights),
         )
-        (folder / MODEL_FILE).write_text(json.dumps(manifest.model_dump(), indent=1) + "\n")
+        write_whole(folder / MODEL_FILE, json.dumps(manifest.model_dump(), indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:

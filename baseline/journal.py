@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from baseline.atomic import room_in
 from baseline.checksum import file_sha256
 
 NAME = ".lightsharp-restore.jsonl"
@@ -72,9 +73,11 @@ class Journal:
             self._write(json.dumps(entry))
 
     def _write(self, line: str) -> None:
-        with self._path.open("a") as file:
-            file.write(("\n" if self._torn else "") + line + "\n")
-        self._torn = False
+        with room_in(self._folder), self._path.open("a") as file:
+            began, self._torn = "\n" if self._torn else "", True
+            file.write(f"{began}{line}\n")
+            file.flush()
+            self._torn = False
 
     def _name(self, target: Path) -> str:
         return target.relative_to(self._folder).as_posix()

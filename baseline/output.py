@@ -1,4 +1,4 @@
-"""Folders to write into, checked before any work; and files that appear whole."""
+"""Folders to write into, checked before any work."""
 
 import os
 from pathlib import Path
@@ -23,11 +23,3 @@ def no_artifact_yet(folder: Path) -> None:
     """A UserError if the folder holds an artifact, which is not to be written over."""
     if (folder / "model.json").exists():
         raise UserError(f"{folder} must not hold an artifact yet; it does, and stays as it was. Choose another --out.")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, and its folder if need be: beside it and then renamed, so that it is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}.part")
-    beside.write_text(text)
-    beside.replace(path)

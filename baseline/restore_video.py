@@ -10,8 +10,9 @@ from typing import IO
 import cv2
 import numpy as np
 
+from baseline.atomic import whole_file
 from baseline.bounded import ArrayRestorer
-from baseline.data.pictures import Picture, whole_file
+from baseline.data.pictures import Picture
 from baseline.data.video import frame_count, frame_rate, frames
 from baseline.errors import UserError
 
@@ -79,7 +80,7 @@ def _ffmpeg(source: Path, target: Path, frame: Picture, rate: float) -> Iterator
             pipe.close()
         said = told.read().decode(errors="replace").strip()
     if process.returncode != 0:
-        raise UserError(f"ffmpeg must encode {target.name}; it ended with {process.returncode}: {said or 'nothing'}")
+        raise UserError(f"ffmpeg must encode {source.name}; it ended with {process.returncode}: {said or 'nothing'}")
 
 
 def _piped(pipe: IO[bytes], frame: Picture) -> None:
@@ -91,7 +92,7 @@ def _opencv(target: Path, frame: Picture, rate: float) -> Iterator[FrameSink]:
     height, width = frame.shape[:2]
     writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
     if not writer.isOpened():
-        raise UserError(f"{target.name} must be a video that OpenCV writes; it cannot. Type: apt-get install -y ffmpeg")
+        raise UserError(f"OpenCV must write {target.suffix} videos; it cannot. Type: apt-get install -y ffmpeg")
     try:
         yield lambda frame: writer.write(np.ascontiguousarray(frame[..., ::-1]))
     finally:

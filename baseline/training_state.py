@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
+from baseline.atomic import whole_file
 from baseline.errors import UserError
 from baseline.phases import learning_rate_share
 from baseline.restorer import on_device
@@ -73,10 +74,8 @@ class TrainingState:
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.checkpoint.with_suffix(".part")
-        torch.save(state, beside)
-        beside.replace(self.checkpoint)
+        with whole_file(self.checkpoint, tensor_bytes(state)) as beside, beside.open("wb") as file:
+            torch.save(state, file)
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.step, self.curve, self.best = state["step"], state["curve"], state["best"]
@@ -97,6 +96,14 @@ def _read(checkpoint: Path, device: torch.device) -> dict[str, Any]:
             "Remove its folder to train from the start."
         ) from None
     return state
+
+
+def tensor_bytes(state: Any) -> int:
+    """The bytes of all tensors in nested dictionaries and lists."""
+    if isinstance(state, Tensor):
+        return state.nbytes
+    held = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return sum(map(tensor_bytes, held))
 
 
 def _moving_average(decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:

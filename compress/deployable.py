@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from baseline.atomic import disk_full, room_in
 from baseline.data.loader import to_tensor
 from baseline.data.photos import FOLDER, load_photo
 from baseline.data.pictures import list_pictures
@@ -63,7 +64,7 @@ def export_checked(network: nn.Module, runtime: str, dtype: str, path: Path, siz
     A UserError, and no file, if the runtime refuses the network, if the file's outputs are not the artifact's, or if a
     file of an INT8 artifact computes no convolution in integers.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as work:
+    with room_in(path.parent), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as work:
         made = Path(work) / path.name
         built_for = _exported(network, runtime, made, size)
         if dtype == "int8" and built_for.get("integer_convolutions") == "0":
@@ -87,6 +88,8 @@ def _exported(network: nn.Module, runtime: str, path: Path, size: tuple[int, int
     except UserError:
         raise
     except Exception as error:  # whatever torch, ONNX and four runtimes raise
+        if disk_full(error) is not None:
+            raise
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{runtime} must take every operator of the network; it says: {said[:300]}. Take another runtime."

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from baseline.atomic import write_whole
 from baseline.errors import UserError
-from baseline.output import write_whole
 from baseline.progress import console
 from compress.latency import Stopwatch, cpu_stopwatch, cuda_stopwatch
 from compress.machine import describe_machine

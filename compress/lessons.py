@@ -1,7 +1,6 @@
 """What a teacher says of crops: computed without gradients, or read from a cache on disk where that is faster."""
 
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from baseline.atomic import DiskFullError, whole_file
 from baseline.progress import console
 from baseline.restorer import on_device, outputs_of
 from compress.features import tapped
@@ -82,7 +82,7 @@ class LessonCache:
             try:
                 for crop, parts in zip(crops, compact, strict=True):
                     self._write(crop, parts)
-            except (OSError, SafetensorError) as error:
+            except (OSError, SafetensorError, DiskFullError) as error:
                 self.not_kept = f"not all were kept: {error}"
             self.kept_seconds += time.perf_counter() - started
         return [[part.float() for part in parts] for parts in compact]
@@ -93,17 +93,16 @@ class LessonCache:
             self.not_kept = f"not all were kept: {_SPARE_BYTES / 1e9:.0f} GB of the disk stay free"
             return
         path = self._path(crop)
-        beside = path.with_suffix(f".{os.getpid()}")
-        save_file({str(number): part.cpu() for number, part in enumerate(parts)}, beside)
+        with whole_file(path) as beside:
+            save_file({str(number): part.cpu() for number, part in enumerate(parts)}, beside)
         if not self.kept and self.expected:
-            megabytes = self.expected * beside.stat().st_size / 1e6
+            megabytes = self.expected * path.stat().st_size / 1e6
             console.print(
                 f"the teacher's lessons of {self.expected} crops are kept in {self.folder}: up to {megabytes:.0f} MB; "
                 "delete them when you like",
                 highlight=False,
                 markup=False,
             )
-        beside.replace(path)
         self.kept += 1
 
     def judge(self) -> None:

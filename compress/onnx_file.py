@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from baseline.atomic import whole_file
 from baseline.errors import UserError
 from baseline.restorer import size_multiple_of
 from compress.graph import deployed_graph, dynamic_sides
@@ -53,9 +54,8 @@ def write_onnx(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[st
         raise TypeError("torch.onnx.export gave nothing")
     note = {"size_multiple": str(multiple), "torch": torch.__version__, "opset": str(_OPSET)}
     exported.model.metadata_props.update({f"lightsharp.{key}": value for key, value in note.items()})
-    beside = path.with_name(f".{path.name}.part")
-    exported.save(str(beside))
-    beside.replace(path)
+    with whole_file(path) as beside:
+        exported.save(str(beside))
     return note
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from baseline.artifact import MODEL_FILE, Artifact, load
+from baseline.atomic import write_whole
 from baseline.data.datasets import open_data
 from baseline.errors import UserError
 from baseline.output import no_artifact_yet, output_folder
@@ -59,7 +60,7 @@ def prune_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings
     data = open_data(chosen)
     with _folder_for(out):
         outcome = run(StageInput(folder, None, data, out, out), settings)
-        (out / "pruning.json").write_text(json.dumps(outcome.details, indent=1) + "\n")
+        write_whole(out / "pruning.json", json.dumps(outcome.details, indent=1) + "\n")
     return PruneReport.from_json(outcome.details)
 
 
@@ -72,8 +73,8 @@ def sensitivity_to(out: Path, name: str, settings: PruneSettings, chosen: DataSe
     batches = [training_crops(artifact.network, data, settings)]
     with _folder_for(out):
         curves = sensitivity_of(artifact.network, survey(artifact.network, settings, batches), settings, batches)
-        (out / "sensitivity.json").write_text(json.dumps(curves.as_json(), indent=1) + "\n")
-        (out / "sensitivity.html").write_text(sensitivity_page(curves.as_json(), name, data.name))
+        write_whole(out / "sensitivity.json", json.dumps(curves.as_json(), indent=1) + "\n")
+        write_whole(out / "sensitivity.html", sensitivity_page(curves.as_json(), name, data.name))
     return curves
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from baseline.atomic import remove_leftovers
 from baseline.bounded import BoundedRestorer
 from baseline.budget import free_memory
 from baseline.data.picture_files import Pixels, check_format, lift_limit
@@ -79,6 +80,8 @@ def restored(
     planned: Planned, asked: Asked, restorer: BoundedRestorer | SelectiveRestorer, journal: Journal
 ) -> Iterator[Restored]:
     """Restore one file after the other, and show how far it is."""
+    for folder in {target.parent for _, target in planned}:
+        remove_leftovers(folder)
     total = max(1, math.ceil(megapixels(planned)))
     with progress("megapixels restored", total) as steps:
         yield from restore_files(restorer, planned, journal, _summed(steps, total - 1), _drawing(restorer, asked))

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel
 
+from baseline.atomic import remove_leftovers, write_whole
 from baseline.errors import UserError
-from baseline.output import write_whole
 from baseline.progress import Heard, heard_by
 
 LOG = "log.jsonl"
@@ -54,6 +54,7 @@ class RunLog:
         """Note when the run begins and ends, or why it stopped; the log is locked meanwhile: see `is_held`."""
         with (self._out / LOG).open("a") as log:
             fcntl.flock(log, fcntl.LOCK_EX)  # waits for a reader that looks at the lock just now
+            remove_leftovers(self._out)
             self._forget_progress()
             self.tell({"event": "begin"})
             try:
@@ -74,8 +75,7 @@ class RunLog:
             log.write(json.dumps({"time": _now().isoformat(timespec="seconds"), **event}) + "\n")
 
     def _forget_progress(self) -> None:
-        for path in (self._out / PROGRESS, *self._out.glob("progress.*.part")):  # what a killed run left, too
-            path.unlink(missing_ok=True)
+        (self._out / PROGRESS).unlink(missing_ok=True)
 
     def _listen(self, label: str, total: int, done: int) -> Heard:
         """Write down what is heard, at most once a second, and the last step in any case."""

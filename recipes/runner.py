@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from baseline.atomic import whole_file, write_whole
 from baseline.data.datasets import open_data
 from baseline.data.pairs import PairSet
 from baseline.data.pictures import write_picture
 from baseline.errors import UserError
 from baseline.evaluate import PictureScore
-from baseline.output import write_whole
 from baseline.progress import console
 from compress.machine import describe_machine
 from compress.runtimes.table import RUNTIMES, file_runtime, files_of
@@ -56,7 +56,7 @@ def run_recipe(recipe: Recipe, content: dict[str, Any], name: str, out: Path, co
             kept = f"what was finished in {out} is kept in {out / BEFORE} until this run ends"
             console.print(kept, highlight=False, markup=False, soft_wrap=True)
         write_whole(out / "recipe.yaml", as_yaml(content))
-        (out / "environment.json").write_text(json.dumps(run.environment, indent=1) + "\n")
+        write_whole(out / "environment.json", json.dumps(run.environment, indent=1) + "\n")
         with run.log.kept():
             report = run.go()
             write_report(report, out)
@@ -190,8 +190,8 @@ class _Run:
         rows, pictures = score_cached(self.store, subject, self.data, self.pairs)
         for name in sample_names(self.pairs):
             kept = self.out / "pictures" / name / f"{subject.name}.webp"
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(pictures / f"{name}.webp", kept)
+            with whole_file(kept) as beside:
+                shutil.copyfile(pictures / f"{name}.webp", beside)
         return rows
 
     def _keep_sharp(self) -> None:
@@ -214,7 +214,6 @@ class _Run:
     def _write_record(self, record: Variant) -> Path:
         """Write a variant's record; returns its folder."""
         folder = self.out / "variants" / record.name
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "record.json", record.model_dump_json(indent=1) + "\n")
         return folder
 

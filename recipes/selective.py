@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from baseline.atomic import write_whole
 from baseline.bounded import BoundedRestorer
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
-from baseline.output import write_whole
 from baseline.progress import console, progress
 from baseline.restorer import Restorer
 from baseline.selective.calibration import PICTURES, Calibration, calibrate, load_calibration

@@ -7,10 +7,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from baseline.atomic import remove_leftovers, room_in
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
 from baseline.networks.zoo import own_source
@@ -49,18 +50,26 @@ class Store:
         return None
 
     def make(self, key: str, identity: dict[str, Any], work: Callable[[Path, Path], None]) -> Path:
-        """Do `work(output, scratch)` and keep the output under the key. Scratch outlives a kill and goes at the end."""
+        """Do `work(output, scratch)` and keep the output under the key.
+
+        Scratch outlives a kill and a failure, if anything is in it, and goes at the end. A DiskFullError if that is why
+        the work fails.
+        """
         output, scratch = self.folder / f"{key}.making", self.folder / f"{key}.scratch"
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         scratch.mkdir(exist_ok=True)
-        work(output, scratch)
-        files = sorted(p for p in output.rglob("*") if p.is_file())
-        checksums = {str(p.relative_to(output)): file_sha256(p) for p in files}
-        (output / _ENTRY).write_text(json.dumps({"identity": identity, "files": checksums}, indent=1))
-        for path in [*files, output / _ENTRY, output]:
-            _sync(path)
-        output.rename(self.folder / key)
+        remove_leftovers(scratch)
+        try:
+            with room_in(self.folder):
+                work(output, scratch)
+                _seal(output, identity)
+                output.rename(self.folder / key)
+        except Exception:
+            shutil.rmtree(output)  # it may be what fills the disk
+            with suppress(OSError):  # something is in it, from which the work goes on
+                scratch.rmdir()
+            raise
         shutil.rmtree(scratch)
         return self.folder / key
 
@@ -116,6 +125,15 @@ def _is_whole(entry: Path) -> bool:
     except (FileNotFoundError, json.JSONDecodeError, KeyError):
         return False
     return all((entry / name).is_file() and file_sha256(entry / name) == sha for name, sha in checksums.items())
+
+
+def _seal(entry: Path, identity: dict[str, Any]) -> None:
+    """Write down what an entry is and the checksums of its files, and have all of it on the disk."""
+    files = sorted(p for p in entry.rglob("*") if p.is_file())
+    checksums = {str(p.relative_to(entry)): file_sha256(p) for p in files}
+    (entry / _ENTRY).write_text(json.dumps({"identity": identity, "files": checksums}, indent=1))
+    for path in [*files, entry / _ENTRY, entry]:
+        _sync(path)
 
 
 def _sync(path: Path) -> None:

@@ -10,10 +10,10 @@ import torch
 from pydantic import TypeAdapter
 
 from baseline.artifact import Artifact, read_manifest
+from baseline.atomic import write_whole
 from baseline.data.datasets import open_data
 from baseline.errors import UserError
 from baseline.folding import deployed_form
-from baseline.output import write_whole
 from baseline.progress import console, progress
 from baseline.restorer import Restorer
 from baseline.settings import DataSettings

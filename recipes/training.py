@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from baseline.atomic import remove_leftovers, write_whole
 from baseline.data.datasets import open_data
 from baseline.distributed import check_processes, process_number
 from baseline.errors import UserError
@@ -41,7 +42,7 @@ def train_to(out: Path, settings: TrainSettings, start: str | None, chosen: Data
         _claim(scratch, identity)
     outcome = STAGES["train"].run(StageInput(parent, None, data, out, scratch), settings)
     if main:
-        (out / "training.json").write_text(json.dumps(outcome.as_json(), indent=1) + "\n")
+        write_whole(out / "training.json", json.dumps(outcome.as_json(), indent=1) + "\n")
         shutil.rmtree(scratch)
 
 
@@ -69,5 +70,5 @@ def _claim(scratch: Path, identity: dict[str, Any]) -> None:
                 f"{scratch} must hold this training; its {' and '.join(other)} were others. "
                 "Finish it as it was begun, or choose another --out."
             )
-    scratch.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asked))
+    remove_leftovers(scratch)
+    write_whole(path, json.dumps(asked))

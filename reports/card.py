@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
+from baseline.atomic import write_whole
 from baseline.measurement import METRICS
 from reports.card_table import card_text, numbers
 from reports.digits import compact
 from reports.record import Report, Variant
 from reports.table import WORSE_THAN_BLURRED, gate_note, is_worse_than_blurred
-from reports.write import write_whole
 
 _QUALITY = {"psnr_db": "psnr", "ssim": "ssim", "lpips": "lpips"}
 """The metrics that hubs know, and what they call them."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from baseline.atomic import whole_file
 from baseline.errors import UserError
 from baseline.measurement import METRICS, Measurement
 from reports.comparable import COUNTS, QUALITY, Clash, cost_clashes, equal_as_shown, quality_clashes
@@ -78,8 +79,8 @@ def copy_pictures(runs: Sequence[tuple[str, Report, Path]], out: Path) -> None:
             found = (folders[run] / picture / f"{file}.webp" for run, file in sources)
             source = next((path for path in found if path.is_file()), None)
             if source is not None:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+                with whole_file(target) as beside:
+                    shutil.copyfile(source, beside)
 
 
 def is_merged(report: Report) -> bool:

@@ -1,6 +1,5 @@
 """Writing a report into a run's folder in all its formats, and reading it back."""
 
-import os
 import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from baseline.atomic import write_whole
 from baseline.errors import UserError
 from reports.latex import latex_table
 from reports.page import html_page
@@ -39,7 +39,6 @@ def write_views(report: Report, folder: Path, pictured: Collection[str] = ()) ->
 
 
 def _write(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_whole(folder / name, text)
     return [folder / name for name in texts]
@@ -81,13 +80,3 @@ def _name_fault(report: Report) -> str:
         return f"'{reserved}' is taken: {', '.join(sorted({*RESERVED, report.teacher.name}))} are the program's"
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     return f"'{twice}' is that of several" if twice is not None else ""
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write beside, then rename, so that no reader ever sees half a file."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="\n") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)

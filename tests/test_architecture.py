@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "baseline": ("baseline",),
     "compress": ("compress", "baseline"),
-    "reports": ("reports", "baseline.errors", "baseline.measurement"),
+    "reports": ("reports", "baseline.atomic", "baseline.errors", "baseline.measurement"),
     "recipes": ("recipes", "compress", "reports", "baseline"),
 }
 LIGHT = ("--help", "ls recipes", "ls criteria", "ls networks", "ls runtimes", "show demo", "cp demo my.yaml")

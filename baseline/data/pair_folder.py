@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
+from baseline.atomic import write_whole
 from baseline.data.pictures import Picture, write_picture
 from baseline.errors import UserError
 from baseline.output import output_folder
@@ -58,7 +59,7 @@ class PairFolder:
         """Write pairs.json: how the pairs were made and from what."""
         made = {"made_by": "lightsharp make-pairs", "version": VERSION, "settings": settings.model_dump(mode="json")}
         manifest = made | facts | {"pairs": self.pairs}
-        (self.root / "pairs.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        write_whole(self.root / "pairs.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
 
 def divide(names: Sequence[str], settings: SplitSettings) -> dict[str, str]:

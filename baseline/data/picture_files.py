@@ -26,7 +26,7 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
-from baseline.data.pictures import whole_file
+from baseline.atomic import whole_file
 from baseline.errors import UserError, unknown_name
 
 Pixels = NDArray[Any]

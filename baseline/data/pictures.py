@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
+from baseline.atomic import whole_file
 from baseline.errors import UserError
 
 Picture = NDArray[np.uint8]
@@ -18,8 +18,6 @@ Picture = NDArray[np.uint8]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _ORIENTATION = 0x0112
-_LONG_NAME = 240
-"""Bytes of a name beside which a longer one, of 255 at most, still has room."""
 _ON_ITS_SIDE = (5, 6, 7, 8)
 
 
@@ -81,18 +79,6 @@ def write_picture(picture: Picture, path: Path) -> None:
     """Write in the format that the name asks for; the file appears whole or not at all."""
     with whole_file(path) as beside:
         Image.fromarray(picture).save(beside, quality=95)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside, with the same suffix, to write to: it becomes the file at the end, or goes if that fails."""
-    stem = path.stem if len(path.name.encode()) <= _LONG_NAME else sha256(path.name.encode()).hexdigest()
-    beside = path.with_name(f".{stem}.part{path.suffix}")
-    try:
-        yield beside
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def list_pictures(folder: Path) -> list[Path]:

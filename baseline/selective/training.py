@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from baseline.artifact import load
+from baseline.atomic import whole_file
 from baseline.checksum import file_sha256
 from baseline.data.photos import FOLDER
 from baseline.data.pictures import list_pictures
@@ -69,7 +70,8 @@ def main(network: Path, seen: Path, out: Path) -> None:
         if number % 5 == 0:
             click.echo(f"round {number}: {_on_val(model, *val)}")
     # Half precision changes no decision, and is half as large.
-    save_file({name: weight.half() for name, weight in model.state_dict().items()}, out)
+    with whole_file(out) as beside:
+        save_file({name: weight.half() for name, weight in model.state_dict().items()}, beside)
 
 
 def _in_magnitude(gains: Tensor, errors: Tensor) -> Tensor:
@@ -94,7 +96,9 @@ def _seen(restorer: NetworkRestorer, split: str, count: int, folder: Path) -> tu
             kept = folder / f"{split}-{number}.npy"
             _, blurred, sharp = window(photos, number, _SEED)
             if not kept.exists():
-                np.save(kept, cell_errors(restorer, blurred, sharp))
+                errors_of_cells = cell_errors(restorer, blurred, sharp)
+                with whole_file(kept) as beside:
+                    np.save(beside, errors_of_cells)
             pictures.append(torch.from_numpy(blurred.transpose(2, 0, 1).copy()))
             errors.append(torch.from_numpy(np.load(kept)))
             told(number + 1)

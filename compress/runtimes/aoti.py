@@ -21,6 +21,7 @@ from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch.fx import GraphModule, Node
 from torch.fx.node import Argument
 
+from baseline.atomic import whole_file
 from baseline.errors import UserError
 from baseline.restorer import in_batches, size_multiple_of
 from compress.early import quantize_early_
@@ -64,9 +65,8 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
             )
         )
         built_for = {"size_multiple": str(multiple), "torch": torch.__version__, **_built_for(whole), **_census(whole)}
-        beside = path.with_name(f".{path.name}.part")
-        _strip(whole, beside, built_for)
-    beside.replace(path)
+        with whole_file(path) as beside:
+            _strip(whole, beside, built_for)
     return built_for
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from baseline.atomic import write_whole
 from baseline.errors import UserError
 from baseline.restorer import in_batches, size_multiple_of
 from compress import xnnpack_graph
@@ -62,10 +63,8 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     counts["integer_convolutions"] -= moves.integer
     counts["float_convolutions"] -= moves.float
     counts["resizes_as_convolutions"] = sum(moves)
-    beside = path.with_name(f".{path.name}.part")
     program = _program(lowered)
-    beside.write_bytes(program + _checksum(program))
-    beside.replace(path)
+    write_whole(path, program + _checksum(program))
     return note | {name: str(count) for name, count in counts.items()}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from baseline.atomic import room_for
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
 from compress import onnx_file
@@ -41,9 +42,10 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
         for key, value in note.items():
             model.set_rt_info(value, [_NOTE, key])
         # Weights keep the precision that the quantize stage gave them. Saved again with their checksum in the note.
-        openvino.save_model(model, work / path.name, compress_to_fp16=False)
-        model.set_rt_info(file_sha256((work / path.name).with_suffix(".bin")), [_NOTE, _WEIGHTS])
-        openvino.save_model(model, work / path.name, compress_to_fp16=False)
+        with room_for(path, (work / "network.onnx").stat().st_size):
+            openvino.save_model(model, work / path.name, compress_to_fp16=False)
+            model.set_rt_info(file_sha256((work / path.name).with_suffix(".bin")), [_NOTE, _WEIGHTS])
+            openvino.save_model(model, work / path.name, compress_to_fp16=False)
         (work / path.name).with_suffix(".bin").replace(path.with_suffix(".bin"))
         (work / path.name).replace(path)
     return note | {name: str(count) for name, count in census(path).items()}

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from baseline.atomic import write_whole
 from baseline.errors import UserError
 from baseline.restorer import in_batches, size_multiple_of
 from compress import onnx_file
@@ -181,9 +182,7 @@ def _build(onnx_path: Path, sides: tuple[tuple[int, int], tuple[int, int], tuple
 
 def _write(path: Path, note: dict[str, str], engine: bytes) -> None:
     stated = json.dumps(note).encode()
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(_MAGIC + len(stated).to_bytes(_LENGTH_BYTES, "little") + stated + engine)
-    beside.replace(path)
+    write_whole(path, _MAGIC + len(stated).to_bytes(_LENGTH_BYTES, "little") + stated + engine)
 
 
 def _note_length(stated: bytes, path: Path) -> int:

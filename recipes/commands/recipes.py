@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from baseline.atomic import write_whole
 from baseline.errors import UserError
 from recipes.listing import describe
 from recipes.options import json_option, override_option
@@ -83,7 +84,7 @@ def cp(recipe: str, file: Path) -> None:
     if file.exists():
         raise UserError(f"{file} must not be there yet; it is, and stays as it was. Choose another name.")
     try:
-        file.write_text(source.read_text())
+        write_whole(file, source.read_text())
     except OSError as error:
         raise UserError(f"{file} must be a file that can be written; {error.strerror}. Choose another place.") from None
     click.echo(f"wrote {file}; change it, then type: lightsharp run {file}")

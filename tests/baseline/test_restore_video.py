@@ -65,7 +65,7 @@ def test_an_encoder_that_fails_says_why(film: Path, tmp_path: Path, monkeypatch:
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", str(broken.parent), prepend=":")
     (done,) = restore_files(BoundedRestorer(Unchanged(), 10**9), [(film, tmp_path / "out" / "film.mp4")])
-    assert done.error == "ffmpeg must encode .film.part.mp4; it ended with 3: no such codec"
+    assert done.error == "ffmpeg must encode film.avi; it ended with 3: no such codec"
     assert list((tmp_path / "out").iterdir()) == []
 
 
