@@ -27,6 +27,12 @@ class ResidualBlock(nn.Module):
         out: Tensor = self.conv2(F.relu(self.conv1(x)))
         return out + x
 
+    def begin_as_identity_(self) -> None:
+        """Zero the last convolution, so that the block returns its input until it is trained."""
+        *_, last = (module for module in self.conv2.modules() if isinstance(module, nn.Conv2d))
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+
 
 class ShallowImageFeatures(nn.Module):
     """SCM: features of a shrunken image, joined with the image itself by a 1x1 convolution.

@@ -61,7 +61,6 @@ MISTAKES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("variants.a.1", None, ("variants.a.1 must be one stage with its settings", "got None")),
     ("variants.a.1.train", {}, ("variants.a.1.train.steps must be given; it is missing",)),
     ("variants.a.1.train", {"steps": 0}, ("variants.a.1.train.steps", "greater than 0")),
-    ("variants.a.1.train", {"steps": 5, "arguments": {"width": 8}}, ("arguments go with a network's name",)),
     ("variants.a.1.train", {"steps": 5, "network": "mimo-nuet"}, ("Did you mean 'mimo-unet'?",)),
     (
         "variants.a.1.train",
