@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from baseline.settings import FitSettings
 
+_WARMUP_STEPS = 500
+"""Of a rate that is constant after them: a share of the steps would depend on how many there are."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -43,11 +46,24 @@ def spans(settings: FitSettings) -> list[Span]:
 def learning_rate_share(step: int, settings: FitSettings) -> float:
     """The share of `lr` used in a step (counted from 0): a linear rise, then the schedule.
 
-    "cosine": half a cosine down to zero. "halving": halved `halvings` times, at equal distances.
+    "cosine": half a cosine down to zero. "halving": halved `halvings` times, at equal distances. "constant": 1 up
+    to the last `decay_steps`, along which it falls as 1 - sqrt to zero (Hägele et al., NeurIPS 2024), so that no step
+    before them depends on how many steps there are.
     """
-    rise = max(1, round(settings.warmup * settings.steps)) if settings.warmup else 0
+    rise = _warmup_steps(settings)
     if step < rise:
         return (step + 1) / rise
+    if settings.schedule == "constant":
+        decayed = step - (settings.steps - settings.decay_steps)
+        return 1 - math.sqrt(decayed / settings.decay_steps) if settings.decay_steps and decayed > 0 else 1.0
     if settings.schedule == "halving":
         return 0.5 ** (step * (settings.halvings + 1) // settings.steps)
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, settings.steps - rise)))
+
+
+def _warmup_steps(settings: FitSettings) -> int:
+    if settings.warmup_steps is not None:
+        return settings.warmup_steps
+    if settings.schedule == "constant":
+        return _WARMUP_STEPS
+    return max(1, round(settings.warmup * settings.steps)) if settings.warmup else 0

@@ -82,6 +82,21 @@ PRESETS.register("small")(
         {"network": "mimo-unet", "arguments": {"width": 16, "num_blocks": 4}, "steps": 20_000},
     )
 )
+PRESETS.register("long")(
+    Preset(
+        "as long as there is time: a constant rate on scenes that are shaken, in motion or sharp; decay_steps end it",
+        {
+            "steps": 1_000_000,
+            "batch": 4,
+            "crop": 128,
+            "lr": 5e-4,
+            "schedule": "constant",
+            "validate_every": 2000,
+        },
+        data="photos-partly",
+        fine_tunes=True,
+    )
+)
 PRESETS.register("text")(
     Preset(
         "fine-tuning to pages of text: rendered pages, blurred, never turned or mirrored",

@@ -108,10 +108,12 @@ class FitSettings(Settings):
     loss: LossSettings = LossSettings()
     optimizer: Literal["adamw", "adam"] = "adamw"
     lr: float = Field(default=8e-4, gt=0)
-    schedule: Literal["cosine", "halving"] = "cosine"
+    schedule: Literal["cosine", "halving", "constant"] = "cosine"
     halvings: int = Field(default=5, gt=0, description="of the schedule 'halving', at equal distances")
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps in which the rate rises to `lr`")
+    warmup_steps: int | None = Field(default=None, ge=0, description="the same in steps; 'constant' without it: 500")
+    decay_steps: int = Field(default=0, ge=0, description="of 'constant': the last steps, in which the rate falls to 0")
     clip: float = Field(default=1.0, ge=0, description="largest norm of the gradient; 0: not clipped")
     ema: float = Field(default=0.999, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
     keep: Literal["best", "last"] = Field(default="best", description="which weights stay, judged on val")
@@ -132,6 +134,16 @@ class FitSettings(Settings):
         return name
 
     @model_validator(mode="after")
+    def _only_a_constant_rate_decays_at_any_step(self) -> "FitSettings":
+        if self.decay_steps and self.schedule != "constant":
+            raise ValueError(f"decay_steps go with schedule 'constant'; schedule is '{self.schedule}'")
+        if self.decay_steps > self.steps:
+            raise ValueError(f"decay_steps must be at most steps ({self.steps}); got {self.decay_steps}")
+        if self.phases and self.schedule == "constant":
+            raise ValueError("phases are shares of all steps, which schedule 'constant' leaves open; leave one out")
+        return self
+
+    @model_validator(mode="after")
     def _phases_fill_the_steps(self) -> "FitSettings":
         if self.phases and abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
             raise ValueError(f"the shares of the phases must sum to 1; got {sum(p.share for p in self.phases):g}")
@@ -141,6 +153,11 @@ class FitSettings(Settings):
         if any(loss.ssim for loss in self.losses) and min(self.crops) < _SSIM_CROP:
             raise ValueError(f"crops must be at least {_SSIM_CROP} pixels for the term ssim; got {min(self.crops)}")
         return self
+
+    @property
+    def changeable(self) -> frozenset[str]:
+        """The settings that may change when a training is resumed."""
+        return self.operational | {"precision"} | ({"steps", "decay_steps"} if self.schedule == "constant" else set())
 
     @property
     def losses(self) -> list[LossSettings]:
@@ -154,7 +171,10 @@ class FitSettings(Settings):
 
 
 class TrainSettings(FitSettings):
-    """The train stage: a network from scratch if one is named, otherwise fine-tuning of what came before."""
+    """The train stage: a network from scratch if one is named, otherwise fine-tuning of what came before.
+
+    Arguments without a name make what came before deeper.
+    """
 
     network: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -168,6 +188,4 @@ class TrainSettings(FitSettings):
     def _network_takes_its_arguments(self) -> "TrainSettings":
         if self.network is not None:
             check_arguments(self.network, self.arguments)
-        elif self.arguments:
-            raise ValueError("arguments go with a network's name; network is not set")
         return self

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
@@ -38,7 +39,8 @@ class FitReport:
 
     The memory is that of the training process without its loader workers (CPU: resident since the process started;
     CUDA: allocated in this training).
-    `last` are the last averaged weights, if others were kept.
+    `precisions` names each precision with the first step (counted from 0) that was computed in it. `last` are the last
+    averaged weights, if others were kept.
     """
 
     steps: int
@@ -46,6 +48,7 @@ class FitReport:
     kept_step: int
     peak_memory_mb: float
     curve: list[dict[str, float]]
+    precisions: list[dict[str, Any]]
     last: dict[str, Tensor] | None = None
 
 
@@ -98,7 +101,7 @@ def fit(
     network.eval()
     memory_mb = _peak_memory_mb(accelerator.device)
     last_weights = None if kept_step == state.step else state.kept("last")[1]
-    return FitReport(state.step, state.seconds / 60, kept_step, memory_mb, state.curve, last_weights)
+    return FitReport(state.step, state.seconds / 60, kept_step, memory_mb, state.curve, state.precisions, last_weights)
 
 
 def _accelerator(settings: FitSettings) -> Accelerator:

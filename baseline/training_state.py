@@ -31,6 +31,7 @@ class TrainingState:
         self.step = 0
         self.curve: list[dict[str, float]] = []
         self.best: dict[str, Any] | None = None
+        self.precisions: list[dict[str, Any]] = []
         self.checkpoint = checkpoint
         self.network = on_device(network, device)
         self.average = AveragedModel(network, multi_avg_fn=_moving_average(settings.ema))
@@ -40,7 +41,9 @@ class TrainingState:
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self._seconds_before = 0.0
         if checkpoint.exists():
-            self._restore(_read(checkpoint, device))
+            self._restore(_read(checkpoint, device), settings)
+        if not self.precisions or self.precisions[-1]["precision"] != settings.precision:
+            self.precisions.append({"first_step": self.step, "precision": settings.precision})
         self._started = time.monotonic()
 
     @property
@@ -68,6 +71,7 @@ class TrainingState:
             "seconds": self.seconds,
             "curve": self.curve,
             "best": self.best,
+            "precisions": self.precisions,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -77,14 +81,23 @@ class TrainingState:
         with whole_file(self.checkpoint, tensor_bytes(state)) as beside, beside.open("wb") as file:
             torch.save(state, file)
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any], settings: FitSettings) -> None:
+        if state["step"] > settings.steps:
+            raise UserError(
+                f"steps must be at least {state['step']}, which are done in {self.checkpoint}; got {settings.steps}. "
+                f"Set steps={state['step']} or more."
+            )
         self.step, self.curve, self.best = state["step"], state["curve"], state["best"]
+        self.precisions = state.get("precisions", [])
         self._seconds_before = state["seconds"]
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        self.scaler.load_state_dict(state["scaler"])
+        for group in self.optimizer.param_groups:  # the schedule may be another from here on
+            group["lr"] = settings.lr * learning_rate_share(self.step, settings)
+        if state["scaler"]:  # of another precision it is empty
+            self.scaler.load_state_dict(state["scaler"])
 
 
 def _read(checkpoint: Path, device: torch.device) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def train_to(out: Path, settings: TrainSettings, start: str | None, chosen: Data
         identity = Pipeline(Store(scratch), data, lambda _: None).identity(
             parent, Step(stage="train", settings=settings)
         )
-        _claim(scratch, identity)
+        _claim(scratch, identity, settings.changeable)
     outcome = STAGES["train"].run(StageInput(parent, None, data, out, scratch), settings)
     if main:
         write_whole(out / "training.json", json.dumps(outcome.as_json(), indent=1) + "\n")
@@ -55,12 +55,14 @@ def _check_folder(out: Path, scratch: Path) -> None:
         raise UserError(f"{out} must be an empty folder or none; it holds files. Choose another --out.")
 
 
-def _claim(scratch: Path, identity: dict[str, Any]) -> None:
+def _claim(scratch: Path, identity: dict[str, Any], changeable: frozenset[str]) -> None:
     """Note what is trained. A UserError if the checkpoint is that of something else.
 
-    A training may be finished with other versions of the libraries or of this program; its lineage names those.
+    A training may be finished with other versions of the libraries or of this program; its lineage names those. The
+    settings in `changeable` may be others, too.
     """
     asked = {key: value for key, value in identity.items() if key not in ("versions", "sources")}
+    asked["settings"] = {key: value for key, value in asked["settings"].items() if key not in changeable}
     path = scratch / _IDENTITY
     if (scratch / "checkpoint.pt").exists():
         begun = json.loads(path.read_text())

@@ -77,6 +77,7 @@ def fit_and_save(
     found = {
         "curve": report.curve,
         "kept_step": report.kept_step,
+        "precisions": report.precisions,
         "peak_memory_mb": round(report.peak_memory_mb),
         "data_notes": list(given.data.notes),
     }

@@ -83,6 +83,44 @@ def test_the_rate_rises_linearly_and_falls_along_a_cosine(step: int, share: floa
     assert learning_rate_share(step, settings(steps=400, warmup=0.05)) == pytest.approx(share, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("step", "share"),
+    [(0, 1 / 4), (3, 1), (50, 1), (100, 1), (125, 0.5), (164, 0.2), (200, 0)],  # 1 - sqrt((step - 100) / 100)
+)
+def test_a_constant_rate_falls_in_the_last_steps_only(step: int, share: float) -> None:
+    constant = settings(steps=200, schedule="constant", warmup_steps=4, decay_steps=100)
+    assert learning_rate_share(step, constant) == pytest.approx(share, abs=1e-12)
+    if step <= 100:
+        endless = settings(steps=10**6, schedule="constant", warmup_steps=4)
+        assert learning_rate_share(step, endless) == learning_rate_share(step, constant)
+
+
+def test_a_decay_begun_at_any_step_ends_as_one_that_was_planned(tmp_path: Path) -> None:
+    def trained(folder: str, **values: object) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        network = nn.Conv2d(3, 3, 1)
+        constant = settings(schedule="constant", warmup_steps=2, lr=1e-2, ema=0.0, checkpoint_every=1, **values)
+        fit(network, Gradual(), supervised(LossSettings()), constant, tmp_path / folder)
+        return network.state_dict()
+
+    planned = trained("planned", steps=12, decay_steps=5)
+    trained("begun", steps=7)
+    begun = trained("begun", steps=12, decay_steps=5)
+    assert all(torch.equal(planned[name], begun[name]) for name in planned)
+    with pytest.raises(UserError, match="steps must be at least 12"):
+        trained("begun", steps=9)
+
+
+@pytest.mark.parametrize(("before", "after"), [("fp32", "fp16"), ("fp16", "bf16"), ("bf16", "fp32")])
+def test_a_training_goes_on_in_another_precision_and_says_so(tmp_path: Path, before: str, after: str) -> None:
+    network = nn.Conv2d(3, 3, 1)
+    for steps, precision in ((4, before), (7, after)):
+        values = {"steps": steps, "schedule": "constant", "precision": precision}
+        report = fit(network, Gradual(), supervised(LossSettings()), settings(**values), tmp_path)
+    assert report.steps == 7
+    assert report.precisions == [{"first_step": 0, "precision": before}, {"first_step": 4, "precision": after}]
+
+
 @pytest.mark.parametrize(("workers", "precision"), [("0", "fp32"), ("1", "fp16")])
 def test_a_killed_training_ends_as_one_that_was_not(
     tmp_path: Path, run_python: Callable[..., object], workers: str, precision: str
@@ -305,6 +343,7 @@ def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path, noise: Callab
         ("crop", 30),
         ("lr", -1e-3),
         ("warmup", 1.0),
+        ("decay_steps", 3),
         ("ema", 1.0),
         ("precision", "int8"),
         ("augment", "dihedrall"),

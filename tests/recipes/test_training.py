@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baseline.artifact import load, read_manifest
+from baseline.artifact import Artifact, load, read_manifest
 from baseline.data.datasets import DATASETS
 from baseline.data.pictures import Picture, write_picture
 from baseline.errors import UserError
@@ -172,6 +172,31 @@ def test_a_training_goes_on_only_with_what_it_was_begun_with(
     os.utime(picture, ns=(0, 0))
     with pytest.raises(UserError, match="its data were others"):
         train()
+
+
+def test_a_constant_rate_goes_on_over_more_steps_in_another_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faces: Path
+) -> None:
+    def train(steps: int, **changed: object) -> None:
+        values = {"arguments": {"num_blocks": 2}, "steps": steps, "crop": 32, "batch": 2, "schedule": "constant"}
+        settings = TrainSettings(**values | {"workers": 0, "checkpoint_every": 1} | changed)
+        train_to(tmp_path / "out", settings, str(tmp_path / "start"), DataSettings(name="folder", root=faces))
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    Artifact.new("mimo-unet", {"width": 8, "num_blocks": 1}, 0).save(tmp_path / "start")
+    with monkeypatch.context() as patched:
+        patched.setattr("baseline.artifact.Artifact.save", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(2)
+    with pytest.raises(UserError, match="its settings were others"):
+        train(4, batch=4)
+    train(4, decay_steps=2, precision="bf16")
+    done = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert done["steps"] == 4
+    assert [part["precision"] for part in done["details"]["precisions"]] == ["fp32", "bf16"]
+    assert json.loads((tmp_path / "out" / "model.json").read_text())["arguments"] == {"width": 8, "num_blocks": 2}
 
 
 def test_what_was_refused_does_not_block_its_folder(tmp_path: Path, cli: Cli, faces: Path) -> None:
