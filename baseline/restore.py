@@ -1,5 +1,6 @@
 """Restoring files: pictures and videos of any size, names kept, each output whole or not there."""
 
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +11,7 @@ from baseline.bounded import ArrayRestorer
 from baseline.data.picture_files import Head, Pixels, Stored, head_of, read_stored, write_stored
 from baseline.data.pictures import SUFFIXES, list_pictures
 from baseline.data.video import VIDEO_SUFFIXES
-from baseline.errors import UserError
+from baseline.errors import UserError, named_line
 from baseline.journal import Journal
 from baseline.restore_video import restore_video, video_target
 
@@ -26,12 +27,16 @@ Shown = Callable[[Path, Pixels], None]
 
 @dataclass(frozen=True)
 class Restored:
-    """One input and its output, or the reason why there is none; `note` says what could not be kept."""
+    """One input and its output, or the reason why there is none; `note` says what could not be kept.
+
+    `trace` is the traceback of an error that is no fault of the file's or the user's.
+    """
 
     source: Path
     target: Path
     error: str | None = None
     note: str | None = None
+    trace: str | None = None
 
 
 def plan_outputs(
@@ -98,6 +103,7 @@ def restore_files(
                 reading[number] = reader.submit(read_stored, source)
             if small == [True, True] and heads[number + 1] is not None:
                 reading[number + 1] = reader.submit(read_stored, planned[number + 1][0])
+            failed = None
             try:
                 # Nothing else holds the picture as it came: it is gone when the restored one is written.
                 stored = reading.pop(number).result()
@@ -105,9 +111,13 @@ def restore_files(
                 shown(target, stored.pixels)
                 if journal is not None:
                     journal.note_settings(bounded.known())
-            except (UserError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  whatever a network or a runtime raises is this file's alone
+                failed = _failed(source, target, error)
+            if failed is not None:
+                if failed.trace is not None:
+                    bounded.release()
                 yield from (done.result() for done in _drained(writing))
-                yield Restored(source, target, str(error))
+                yield failed
                 continue
             writing.append(writer.submit(_written, stored, source, target, journal))
             yield from (done.result() for done in _drained(writing, left=1 if small[0] else 0))
@@ -125,7 +135,7 @@ def _head(source: Path) -> Head | None:
         return None
     try:
         return head_of(source)
-    except UserError:
+    except Exception:  # noqa: BLE001  reading it raises the same, and is reported then
         return None
 
 
@@ -133,9 +143,17 @@ def _written(stored: Stored, source: Path, target: Path, journal: Journal | None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lost = write_stored(stored, target, lambda made: journal.note(source, target, made) if journal else None)
-    except (UserError, OSError) as error:
-        return Restored(source, target, str(error))
+    except Exception as error:  # noqa: BLE001  the other files go on
+        return _failed(source, target, error)
     return Restored(source, target, note=lost)
+
+
+def _failed(source: Path, target: Path, error: Exception) -> Restored:
+    """The input with its reason; what is no fault of the user's keeps its traceback."""
+    if isinstance(error, UserError | OSError):
+        return Restored(source, target, str(error))
+    trace = "".join(traceback.format_exception(error))
+    return Restored(source, target, f"{source} could not be restored; {named_line(error)}", trace=trace)
 
 
 def _video(bounded: ArrayRestorer, source: Path, target: Path, journal: Journal | None, told: Told) -> Restored:
@@ -144,8 +162,9 @@ def _video(bounded: ArrayRestorer, source: Path, target: Path, journal: Journal 
         note = restore_video(
             bounded, source, target, lambda made: journal.note(source, target, made) if journal else None
         )
-    except (UserError, OSError) as error:
-        return Restored(source, target, str(error))
+    except Exception as error:  # noqa: BLE001  the other files go on
+        bounded.release()
+        return _failed(source, target, error)
     told(1.0)
     return Restored(source, target, note=note)
 

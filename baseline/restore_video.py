@@ -15,6 +15,7 @@ from baseline.bounded import ArrayRestorer
 from baseline.data.pictures import Picture
 from baseline.data.video import frame_count, frame_rate, frames
 from baseline.errors import UserError
+from baseline.names import utf8_path
 
 _KEPT_SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v")
 """Containers that hold H.264 and the usual kinds of sound; videos in others become .mkv, which holds all kinds."""
@@ -90,10 +91,11 @@ def _piped(pipe: IO[bytes], frame: Picture) -> None:
 @contextmanager
 def _opencv(target: Path, frame: Picture, rate: float) -> Iterator[FrameSink]:
     height, width = frame.shape[:2]
-    writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
-    if not writer.isOpened():
-        raise UserError(f"OpenCV must write {target.suffix} videos; it cannot. Type: apt-get install -y ffmpeg")
-    try:
-        yield lambda frame: writer.write(np.ascontiguousarray(frame[..., ::-1]))
-    finally:
-        writer.release()
+    with utf8_path(target) as writable:
+        writer = cv2.VideoWriter(str(writable), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
+        if not writer.isOpened():
+            raise UserError(f"OpenCV must write {target.suffix} videos; it cannot. Type: apt-get install -y ffmpeg")
+        try:
+            yield lambda frame: writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        finally:
+            writer.release()

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from baseline.errors import UserError, unknown_name
+from baseline.names import print_any_name
 from recipes.commands.doctor import doctor
 from recipes.commands.evaluating import evaluate
 from recipes.commands.exporting import export
@@ -44,6 +45,7 @@ class Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, with the exit codes of the program: 0 fine, 1 failed, 2 wrong input, 130 interrupted."""
+        print_any_name()
         try:
             return super().main(*args, **kwargs)
         except UserError as error:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from baseline.atomic import write_whole
 from baseline.data.pictures import Picture, write_picture
 from baseline.errors import UserError
+from baseline.names import printable
 from baseline.output import output_folder
 from baseline.settings import Settings, Share
 
@@ -78,12 +79,13 @@ def divide(names: Sequence[str], settings: SplitSettings) -> dict[str, str]:
 
 
 def unique_names(paths: Iterable[Path]) -> dict[str, Path]:
-    """The paths by stem; of several with one stem, the second is called STEM-2, and so on."""
+    """The paths by stem as it can be printed; of several with one stem, the second is called STEM-2, and so on."""
     named: dict[str, Path] = {}
     for path in paths:
-        name, number = path.stem, 1
+        stem = name = printable(path.stem)
+        number = 1
         while name in named:
             number += 1
-            name = f"{path.stem}-{number}"
+            name = f"{stem}-{number}"
         named[name] = path
     return named

@@ -9,6 +9,7 @@ import numpy as np
 
 from baseline.data.pictures import Picture, read_opaque
 from baseline.errors import UserError
+from baseline.names import printable
 
 MIN_SIDE = 31
 """The shortest side in pixels of a scored picture: the smallest that gives AlexNet, and so LPIPS, something to see."""
@@ -96,12 +97,16 @@ class DataSet:
 
 @dataclass(frozen=True)
 class PairFiles:
-    """The two files of a pair, before they are read."""
+    """The two files of a pair, before they are read. Name and group are labels that every output can show."""
 
     name: str
     group: str
     blurred: Path
     sharp: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "group", printable(self.group))
 
     def read(self, read: Callable[[Path], Picture] = read_opaque) -> Pair:
         """Both pictures; a UserError if they differ in size."""

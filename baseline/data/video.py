@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from baseline.data.blur import to_display, to_linear
 from baseline.data.pictures import Picture
 from baseline.errors import UserError
+from baseline.names import utf8_path
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".mts")
 """What counts as a video inside a folder; a file that is named itself may be called anything."""
@@ -80,14 +81,15 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    capture = cv2.VideoCapture(str(path))
-    cv2.utils.logging.setLogLevel(level)
-    if not capture.isOpened():
-        raise UserError(f"{path} must be a picture or a video that OpenCV reads; it is neither. Convert it.")
-    try:
-        yield capture
-    finally:
-        capture.release()
+    with utf8_path(path) as readable:
+        capture = cv2.VideoCapture(str(readable))
+        cv2.utils.logging.setLogLevel(level)
+        if not capture.isOpened():
+            raise UserError(f"{path} must be a picture or a video that OpenCV reads; it is neither. Convert it.")
+        try:
+            yield capture
+        finally:
+            capture.release()
 
 
 def measure_change(path: Path, span: int) -> Change:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from baseline.measurement import METRICS
@@ -55,7 +56,7 @@ def _scores(result: dict[str, Any]) -> Table:
     """A row for each picture, then the mean and its interval."""
     table = plain_table("picture", *(_heading(key) for key in _DIGITS))
     for row in result["pictures"]:
-        table.add_row(row["name"], *(_change(key, row[f"blurred_{key}"], row[key]) for key in _DIGITS))
+        table.add_row(escape(row["name"]), *(_change(key, row[f"blurred_{key}"], row[key]) for key in _DIGITS))
     table.add_section()
     table.add_row("mean", *(_change(key, result["blurred"][key], result[key]["mean"]) for key in _DIGITS))
     if result["psnr_db"]["ci95"] is not None:
@@ -66,7 +67,7 @@ def _scores(result: dict[str, Any]) -> Table:
 
 def _differences(title: str, against: dict[str, Any]) -> Table:
     """The mean difference in each metric, paired by picture, and whether it is more than chance."""
-    table = plain_table(title, "difference", "95% interval", "beyond zero")
+    table = plain_table(escape(title), "difference", "95% interval", "beyond zero")
     for key in _DIGITS:
         found, digits = against[key], METRICS[key].decimals
         interval = "" if found["ci95"] is None else _interval(found["ci95"], f"+.{digits}f")

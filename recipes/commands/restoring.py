@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from baseline.errors import UserError
+from baseline.names import printable
 
 
 @click.command()
@@ -60,16 +61,19 @@ def restore(
     asked = Asked(network, runtime, out, form, share, decisions, bytes_)
     planned, journal = plan(inputs, asked, overwrite)
     for path in other_files(inputs, out):
-        click.echo(f"left alone, neither a picture nor a video that can be read: {path}", err=True)
+        click.echo(f"left alone, neither a picture nor a video that can be read: {printable(path)}", err=True)
     if not planned:
         click.echo(f"all are finished already, in {out}{', and nothing is drawn anew' if decisions else ''}")
         return
-    restorer, failed = opened(asked, journal), 0
+    restorer, failed, traces = opened(asked, journal), 0, set[str]()
     for done in restored(planned, asked, restorer, journal):
         failed += done.error is not None
         note = f" ({done.note})" if done.note else ""
         line = f"failed: {done.error}" if done.error else f"{done.source} -> {done.target}{note}"
-        click.echo(line, err=done.error is not None)
+        click.echo(printable(line), err=done.error is not None)
+        if done.trace is not None and done.trace not in traces:
+            traces.add(done.trace)
+            click.echo(done.trace, err=True)
     apart = largest_seam(restorer)
     if apart > 1:
         told = f"in tiles, this network gives up to {apart:.1f} grey levels more or less than in one piece"

@@ -234,3 +234,37 @@ def test_a_source_that_is_gone_does_not_stop_a_run_that_goes_on(tmp_path: Path, 
     planned = plan_outputs([inside], out, journal=Journal(out, "key"))
     (done,) = restore_files(bounded, planned, journal)
     assert done.error == f"{inside / 'a.png'} must be a picture; there is no such file."
+
+
+class Fails(Unchanged):
+    """A network that fails on wide images, as one that runs out of memory."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, blurred: Tensor) -> Tensor:
+        if blurred.shape[-1] > 30:
+            raise self.error
+        return blurred
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("shape '[3]' is invalid\nfor input"), "RuntimeError: shape '[3]' is invalid"),
+        (torch.OutOfMemoryError("out of memory"), "OutOfMemoryError: out of memory"),
+        (MemoryError(), "MemoryError: no reason"),
+    ],
+)
+def test_an_image_on_which_the_network_fails_does_not_stop_the_others(
+    tmp_path: Path, noise: Noise, error: Exception, said: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name, width in (("a", 8), ("b", 40), ("c", 9)):
+        write_picture(noise(6, width), tmp_path / "in" / f"{name}.png")
+    bounded = BoundedRestorer(Fails(error), 10**9)
+    done = list(restore_files(bounded, plan_outputs([tmp_path / "in"], tmp_path / "out")))
+    assert [one.error for one in done] == [None, f"{tmp_path / 'in/b.png'} could not be restored; {said}", None]
+    assert done[1].trace is not None
+    assert "Traceback" in done[1].trace
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,3 +93,20 @@ def test_a_network_has_no_difference_to_itself_but_its_ensemble_has(evaluated: E
     row = next(line for line in apart.stdout.splitlines() if line.startswith("PSNR dB ↑"))
     assert row.split()[3] == f"{found['mean']:+.2f}"
     assert row.split()[-1] == ("yes" if found["beyond_zero"] else "no")
+
+
+def test_names_of_any_kind_are_shown_and_saved(float_folder: Path, photo: Picture, tmp_path: Path) -> None:
+    for name in (b"name[b]x", b"caf\xe9"):
+        for side in ("blur", "sharp"):
+            path = tmp_path / "data" / side / (os.fsdecode(name) + ".png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(photo[:40, :50]).save(path)
+    common = ["eval", str(float_folder), "--data", "folder", "--root", str(tmp_path / "data")]
+    table = CliRunner().invoke(main, common, env={"COLUMNS": "100"})
+    assert table.exit_code == 0, table.output
+    assert "name[b]x" in table.stdout
+    assert r"caf\xe9" in table.stdout
+    extras = ["--save", str(tmp_path / "saved"), "--worst", str(tmp_path / "worst.png")]
+    scores = json.loads(CliRunner().invoke(main, [*common, "--json", *extras]).stdout)
+    assert [row["name"] for row in scores["pictures"]] == [r"caf\xe9", "name[b]x"]
+    assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == [r"caf\xe9.png", "name[b]x.png"]

@@ -1,3 +1,4 @@
+import os
 import re
 import signal
 import subprocess
@@ -9,7 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
+from torch import Tensor
 
 from baseline.artifact import load
 from baseline.data.loader import to_picture, to_tensor
@@ -17,6 +20,7 @@ from baseline.data.pictures import Picture, write_picture
 from baseline.errors import UserError
 from baseline.journal import NAME
 from baseline.restorer import NetworkRestorer, restore_any_size
+from recipes.cli import main
 from recipes.networks import open_named
 from recipes.resolve import artifact_folder
 from recipes.restoring import restore
@@ -172,3 +176,45 @@ def test_too_little_memory_is_said_of_each_picture(
     assert again.returncode == 0, again.stderr
     with Image.open(tmp_path / "out2/large.png") as image:
         assert image.size == (256 * 6, 192 * 6)
+
+
+def test_odd_names_and_a_bad_file_stop_nothing(
+    tmp_path: Path, float_folder: Path, photo: Picture, lightsharp: Cli
+) -> None:
+    inside = tmp_path / "in"
+    inside.mkdir()
+    for name in (b"caf\xe9.png", b"two\nlines.png", b"[red]x[-red].png"):
+        write_picture(photo[:20, :30], inside / os.fsdecode(name))
+    (inside / os.fsdecode(b"\xe9.png")).write_text("no picture")
+    (inside / os.fsdecode(b"\xe9.txt")).write_text("no picture")
+    done = lightsharp(tmp_path, "restore", "in", "--network", str(float_folder), "--out", "out")
+    assert done.returncode == 1, done.stderr
+    assert r"in/caf\xe9.png -> out/caf\xe9.png" in done.stdout.splitlines()
+    assert r"in/two\nlines.png -> out/two\nlines.png" in done.stdout.splitlines()
+    assert "in/[red]x[-red].png -> out/[red]x[-red].png" in done.stdout.splitlines()
+    assert r"failed: in/\xe9.png must be a readable picture" in done.stderr
+    assert r"can be read: in/\xe9.txt" in done.stderr
+    assert len(names(tmp_path / "out")) == 3
+
+
+def test_a_network_that_fails_says_where_once(
+    tmp_path: Path, float_folder: Path, photo: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = NetworkRestorer.__call__
+
+    def faulty(restorer: NetworkRestorer, blurred: Tensor) -> Tensor:
+        if blurred.shape[-1] == 52:
+            raise ValueError("no 52")
+        return whole(restorer, blurred)
+
+    monkeypatch.setattr(NetworkRestorer, "__call__", faulty)
+    Path("in").mkdir()
+    for name, width in (("a", 40), ("b", 52), ("c", 52), ("d", 60)):
+        write_picture(photo[:40, :width], Path(f"in/{name}.png"))
+    done = CliRunner().invoke(main, ["restore", "in", "--network", str(float_folder), "--out", "out"])
+    assert done.exit_code == 1
+    assert names(Path("out")) == {"a.png", "d.png"}
+    assert "failed: in/b.png could not be restored; ValueError: no 52" in done.stderr
+    assert "failed: in/c.png could not be restored; ValueError: no 52" in done.stderr
+    assert done.stderr.count("Traceback") == 1
