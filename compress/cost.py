@@ -2,18 +2,19 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from fvcore.nn import FlopCountAnalysis
-from fvcore.nn.jit_handles import conv_flop_count, get_shape
 from torch import nn
 from torch.fx import GraphModule
 
 from baseline.restorer import Finest, outputs_of, size_multiple_of
 from compress.graph import used_bytes
+from compress.products import FFT_FORMULA, FFTS, PRODUCTS, product_macs
 
 _NO_MULTIPLY_ADDS = (
     "aten::upsample_nearest2d",
@@ -23,15 +24,18 @@ _NO_MULTIPLY_ADDS = (
     "aten::group_norm",
     "aten::layer_norm",
     "aten::instance_norm",
+    "aten::grid_sampler",
 )
 """Operators for which fvcore counts something other than multiply-adds, such as one for each output element."""
+_OWN_FUNCTION = "prim::PythonOp"
 
 
 @dataclass(frozen=True)
 class Cost:
     """`params` and `macs` of the deployed graph (the finest output) at one input size, `training_params` of the whole.
 
-    One multiply-add is one MAC. `uncounted` are the operators that the counter leaves out, with their number.
+    One multiply-add is one MAC. `uncounted` are the operators that the counter leaves out, with their number,
+    `formulas` how it counts those for which there is no one way.
     """
 
     params: int
@@ -39,31 +43,63 @@ class Cost:
     macs: int
     size: tuple[int, int]
     uncounted: dict[str, int] = field(default_factory=dict)
+    formulas: tuple[str, ...] = ()
 
 
 def cost(network: nn.Module, size: tuple[int, int] = (256, 256)) -> Cost:
     """Count a network at batch 1, the size as height and width."""
-    macs, uncounted = count_macs(network, size)
-    return Cost(deployed_params(network), parameters(network), macs, size, uncounted)
+    macs, uncounted, formulas = _counted(network, size)
+    return Cost(deployed_params(network), parameters(network), macs, size, uncounted, formulas)
 
 
 def count_macs(network: nn.Module, size: tuple[int, int] = (256, 256)) -> tuple[int, dict[str, int]]:
-    """Multiply-adds of one picture of height x width as fvcore counts them, and the operators that it leaves out."""
+    """Multiply-adds of one image of height x width, and the operators that are left out."""
+    return _counted(network, size)[:2]
+
+
+def _counted(network: nn.Module, size: tuple[int, int]) -> tuple[int, dict[str, int], tuple[str, ...]]:
+    """As fvcore counts, with our own counts of the products that it does not know."""
     example = torch.zeros(1, 3, *size, device=next(network.parameters()).device)
     analysis = FlopCountAnalysis(Finest(network), example)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     uncounted: Counter[str] = Counter()
     analysis.set_op_handle(**{name: _uncounted(name, uncounted) for name in _NO_MULTIPLY_ADDS})
-    analysis.set_op_handle("aten::_convolution_mode", _padded_by_name)
-    with torch.no_grad():
+    analysis.set_op_handle(**{f"aten::{name}": _product(uncounted) for name in PRODUCTS})
+    with torch.no_grad(), _attention_as_written():
         macs = int(analysis.total())
+        own = [name for name in analysis.unsupported_ops() if name.startswith(_OWN_FUNCTION)]
+        if own:
+            # Functions with a backward of their own, known by name only now: their products count, and nothing else.
+            uncounted.clear()
+            analysis.set_op_handle(**{name: _product(uncounted, whole=False) for name in own})
+            macs = int(analysis.total())
     uncounted += analysis.unsupported_ops()
-    return macs, dict(uncounted)
+    ffts = any(name in FFTS for name in analysis.by_operator())
+    return macs, dict(uncounted), (FFT_FORMULA,) if ffts else ()
 
 
-def _padded_by_name(inputs: list[Any], outputs: list[Any]) -> int:
-    """The multiply-adds of a convolution whose padding is 'same' or 'valid', which fvcore does not know."""
-    return int(conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
+@contextmanager
+def _attention_as_written() -> Iterator[None]:
+    """Without the one operator that torch makes of a whole nn.MultiheadAttention when it is not trained."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _product(uncounted: Counter[str], whole: bool = True) -> Callable[[list[Any], list[Any]], int]:
+    """Counts an operator's products, and notes it where there are none, or where they are not the `whole` of it."""
+
+    def count(_inputs: list[Any], outputs: list[Any]) -> int:
+        node = outputs[0].node()
+        macs = product_macs(node)
+        if macs is None or not whole:
+            uncounted[f"{_OWN_FUNCTION}.{node.pyname()}" if node.kind() == _OWN_FUNCTION else node.kind()] += 1
+        return macs or 0
+
+    return count
 
 
 def _uncounted(name: str, uncounted: Counter[str]) -> Callable[[list[Any], list[Any]], int]:

@@ -64,13 +64,17 @@ def elements_price(layer: Layer, kept_in: int, kept_out: int) -> float:
 
 
 class PricedNetwork:
-    """The deployed layers of a network at one size, and which of their sides each group narrows."""
+    """The deployed layers of a network at one size, and which of their sides each group narrows.
+
+    `uncounted`: operators that its MACs leave out, with their number.
+    """
 
     def __init__(self, network: nn.Module, channels: Channels, size: tuple[int, int]) -> None:
         self.channels = channels
         self.size = size
         self.layers = _deployed_layers(network, size, channels.bare_parameters)
-        self.macs_elsewhere = count_macs(network, size)[0] - sum(layer.macs for layer in self.layers.values())
+        macs, self.uncounted = count_macs(network, size)
+        self.macs_elsewhere = macs - sum(layer.macs for layer in self.layers.values())
         self.params_elsewhere = deployed_params(network) - sum(
             layer.weight_params + layer.bias_params for layer in self.layers.values()
         )

@@ -25,7 +25,7 @@ from recipes.stages.stage import OPENING
 from recipes.store import Store, key_of, library_versions, own_network_sha256, source_sha256
 from reports.record import LatencyRow
 
-_SOURCES = (*OPENING, "compress/cost.py")
+_SOURCES = (*OPENING, "compress/cost.py", "compress/products.py")
 """The code that scores and counts depend on."""
 
 _SAMPLES = 3

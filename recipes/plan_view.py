@@ -63,6 +63,10 @@ def _lines(planned: PrunePlan, latency_ms: tuple[float, float] | None) -> list[T
     for what in ("params", "macs"):
         before, after = planned.unpruned[what], planned.predicted[what]
         said.append(f"predicted {what}: {before:,.0f} to {after:,.0f} ({_change(before, after)})")
+    uncounted = planned.surveyed.priced.uncounted
+    said.append(
+        f"not counted as macs: {', '.join(f'{name} x{n}' for name, n in sorted(uncounted.items())) or 'nothing'}"
+    )
     if latency_ms is not None:
         before, after = latency_ms
         change = _change(before, after)

@@ -140,6 +140,7 @@ def _cost_metrics(one: Finished, cost: dict[str, Any]) -> dict[str, Measurement]
     height, width = cost["size"]
     uncounted = ", ".join(f"{name} x{count}" for name, count in sorted(cost["uncounted"].items()))
     conditions = f"fvcore, 1x3x{height}x{width}, deployed graph; not counted: {uncounted or 'nothing'}"
+    conditions += "".join(f"; counted: {formula}" for formula in cost["formulas"])
     training = f"deployed graph; {cost['training_params']} while training"
     file = next(iter(one.subject.files.items()), None)
     if file is None:

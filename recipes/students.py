@@ -58,11 +58,15 @@ class StudentRow:
 
 @dataclass(frozen=True)
 class StudentTable:
-    """The teacher's row, those of the students, and under which conditions they were timed, or why they were not."""
+    """The teacher's row, those of the students, and under which conditions they were timed, or why they were not.
+
+    `uncounted`: operators that the MACs of any of them leave out.
+    """
 
     teacher: StudentRow
     students: list[StudentRow]
     conditions: str
+    uncounted: list[str]
 
 
 def student_table() -> StudentTable:
@@ -72,7 +76,8 @@ def student_table() -> StudentTable:
     about = {TEACHER: "the shipped teacher"} | STUDENTS.describe()
     costs = _costs(networks)
     rows = [StudentRow(name, about[name], costs[name].params, costs[name].macs, times[name]) for name in networks]
-    return StudentTable(rows[0], rows[1:], _conditions(runtime, times))
+    uncounted = sorted({name for counted in costs.values() for name in counted.uncounted})
+    return StudentTable(rows[0], rows[1:], _conditions(runtime, times), uncounted)
 
 
 def time_students() -> None:

@@ -62,6 +62,7 @@ def _list_students(timed: bool, as_json: bool) -> None:
     console = Console()
     console.print(shown)
     console.print(Text(f"Sized after the shipped teacher; {table.conditions}.", style="dim"))
+    console.print(Text(f"MACs do not count: {', '.join(table.uncounted)}.", style="dim"))
 
 
 @click.command()

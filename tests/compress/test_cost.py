@@ -2,10 +2,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from baseline.restorer import Finest
 from compress.cost import cost, count_macs, deployed_params, parameters
+from compress.products import FFT_FORMULA
 
 Tiny = Callable[..., nn.Module]
 
@@ -65,3 +67,85 @@ def test_counting_leaves_the_network_as_it_was(tiny: Tiny) -> None:
     assert all(torch.equal(t, before[name]) for name, t in network.state_dict().items())
     assert all(p.grad is None for p in network.parameters())
     assert parameters(Finest(network)) == parameters(network)
+
+
+class Product(nn.Module):
+    """Adds to its image what a function makes of 8 channels of it, and of its N,pixels,8."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(8, 8, 3, 3))
+        self.function = function
+
+    def forward(self, image: Tensor) -> Tensor:
+        grid = image.repeat(1, 3, 1, 1)[:, :8]
+        return image + self.weight.sum() + self.function(grid, grid.flatten(2).transpose(1, 2), self.weight).real.sum()
+
+
+class OwnBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, image: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(image, weight, padding=1)
+
+
+PIXELS = 8 * 16
+PAIRS = PIXELS * PIXELS * 8
+CONVOLVED = PIXELS * 8 * 8 * 9
+SPECTRUM = 8 * (
+    8 * 1.25 * 16 * 4 + 9 * 2.5 * 8 * 3
+)  # 8 channels: 8 rows of 16 real numbers, 9 columns of 8 complex ones
+
+
+@pytest.mark.parametrize(
+    ("product", "macs"),
+    [
+        (lambda x, q, w: q @ q.mT, PAIRS),
+        (lambda x, q, w: torch.bmm(q, q.mT), PAIRS),
+        (lambda x, q, w: torch.einsum("bnc,bmc->bnm", q, q), PAIRS),
+        (lambda x, q, w: torch.einsum("b...c, bmc -> bm...", q, q), PAIRS),
+        (lambda x, q, w: torch.baddbmm(torch.zeros(1), q, q.mT), PAIRS),
+        (lambda x, q, w: torch.addbmm(torch.zeros(1), q, q.mT), PAIRS),
+        (lambda x, q, w: torch.addmm(torch.zeros(1), q[0], q[0].mT), PAIRS),
+        (lambda x, q, w: torch.tensordot(q, q, dims=([2], [2])), PAIRS),
+        (lambda x, q, w: torch.inner(q, q), PAIRS),
+        (lambda x, q, w: F.linear(q, q[0]), PAIRS),
+        (lambda x, q, w: q[0] @ q.mT.expand(5, 8, PIXELS), 5 * PAIRS),
+        (lambda x, q, w: q.to(torch.complex64) @ q.mT.to(torch.complex64), 4 * PAIRS),
+        (lambda x, q, w: F.scaled_dot_product_attention(q, q, q), 2 * PAIRS),
+        (lambda x, q, w: torch.softmax(q @ q.mT * 8**-0.5, -1) @ q, 2 * PAIRS),
+        (lambda x, q, w: torch.mv(q[0], q[0, 0]), PIXELS * 8),
+        (lambda x, q, w: q[0, 0] @ q.mT, PIXELS * 8),
+        (lambda x, q, w: F.conv2d(x, w, padding=1), CONVOLVED),
+        (lambda x, q, w: F.conv2d(x, w, padding="same"), CONVOLVED),
+        (lambda x, q, w: F.conv_transpose2d(x, w, padding=1), CONVOLVED),
+        (lambda x, q, w: torch.convolution(x, w, None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1), CONVOLVED),
+        (lambda x, q, w: w.flatten(1) @ F.unfold(x, 3, padding=1), CONVOLVED),
+        (lambda x, q, w: OwnBackward.apply(x, w), CONVOLVED),
+        (lambda x, q, w: torch.fft.rfft2(x), SPECTRUM),
+        (lambda x, q, w: torch.fft.fft(torch.fft.rfft(x, dim=-1), dim=-2), SPECTRUM),
+        (lambda x, q, w: torch.fft.irfft2(torch.fft.rfft2(x), s=x.shape[-2:]), 2 * SPECTRUM),
+        (lambda x, q, w: torch.fft.fft2(x), 8 * 2.5 * PIXELS * 7),
+    ],
+)
+def test_a_product_counts_the_same_in_every_spelling(
+    product: Callable[[Tensor, Tensor, Tensor], Tensor], macs: float
+) -> None:
+    assert count_macs(Product(product), (8, 16))[0] == macs
+
+
+def test_attention_of_torch_counts_its_projections_and_products() -> None:
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    network = Product(lambda x, q, w: attention(q, q, q)[0]).eval()
+    network.attention = attention
+    assert count_macs(network, (8, 16))[0] == 4 * PIXELS * 8 * 8 + 2 * PAIRS
+
+
+def test_products_that_are_not_known_are_named() -> None:
+    product = Product(lambda x, q, w: torch.cdist(q, q) + torch.einsum("bnc,bnc->bnc", q, q).sum())
+    _, uncounted = count_macs(product, (8, 16))
+    assert uncounted["aten::cdist"] == uncounted["aten::einsum"] == 1
+
+
+def test_ffts_are_counted_by_a_formula_that_is_stated() -> None:
+    assert cost(Product(lambda x, q, w: torch.fft.rfft2(x)), (8, 16)).formulas == (FFT_FORMULA,)
+    assert cost(Product(lambda x, q, w: q), (8, 16)).formulas == ()

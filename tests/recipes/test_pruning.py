@@ -119,6 +119,7 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(cli: Cli, own: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert "protected: out: its channels are those of an output" in done.stdout
     assert "predicted params:" in done.stdout
+    assert "not counted as macs: aten::add x" in done.stdout
     assert "predicted latency:" in done.stdout
     assert "planned before the training that comes first" in done.stdout
     assert "train steps 2" in done.stdout

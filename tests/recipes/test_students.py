@@ -52,7 +52,9 @@ def test_every_student_is_listed_with_its_cost(cli: Cli, tmp_path: Path) -> None
     untimed = "not timed on this machine yet; that takes some minutes; type: lightsharp ls students --time"
     assert table["conditions"] == untimed
     assert not (tmp_path / "lightsharp").exists()  # listing times nothing
+    assert "aten::add" in table["uncounted"]
     shown = cli("ls", "students", XDG_CACHE_HOME=str(tmp_path)).stdout
+    assert "MACs do not count: aten::" in shown
     assert "0.155 M" in shown and "For INT8 on phones and CPUs" in shown
     assert f"Sized after the shipped teacher; {untimed}." in shown
 
