@@ -43,6 +43,11 @@ def spans(settings: FitSettings) -> list[Span]:
     return found
 
 
+def crops_drawn(settings: FitSettings) -> int:
+    """How many crops a training looks at."""
+    return sum((span.end - span.first) * span.batch for span in spans(settings))
+
+
 def learning_rate_share(step: int, settings: FitSettings) -> float:
     """The share of `lr` used in a step (counted from 0): a linear rise, then the schedule.
 

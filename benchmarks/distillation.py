@@ -42,11 +42,12 @@ from compress.latency import cpu_stopwatch
 from compress.lessons import LessonCache, Teacher
 from compress.machine import describe_machine
 from compress.quantize import open_artifact
-from compress.settings import DistillSettings
 from compress.students import Plan, student_plan
+from compress.teaching_settings import DistillSettings
 from recipes.resolve import artifact_folder
 from recipes.schema import parse_steps
-from recipes.stages.stage import STAGES, StageInput
+from recipes.stages.stage import StageInput
+from recipes.stages.table import STAGES
 
 matplotlib.use("svg")
 

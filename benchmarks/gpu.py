@@ -16,7 +16,7 @@ import torch
 from baseline.artifact import Artifact, load
 from compress.machine import describe_machine
 from compress.quantize import Material, quantize
-from compress.settings import QuantizeSettings
+from compress.quantizing_settings import QuantizeSettings
 from recipes.plain_table import plain_table
 from recipes.resolve import artifact_folder
 from recipes.timing import Grid, measure_named, runtime_label

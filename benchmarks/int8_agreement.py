@@ -16,8 +16,8 @@ from baseline.data.loader import to_tensor
 from baseline.restorer import NetworkRestorer, restore_any_size
 from baseline.settings import DataSettings
 from compress.quantize import open_artifact, quantize
+from compress.quantizing_settings import QuantizeSettings
 from compress.runtimes.table import file_runtime, open_deployable
-from compress.settings import QuantizeSettings
 from recipes.resolve import artifact_folder
 from recipes.stages.quantize import material
 

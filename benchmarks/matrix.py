@@ -28,9 +28,10 @@ from baseline.restorer import NetworkRestorer, Restorer, restore_any_size
 from baseline.settings import DataSettings
 from compress.machine import describe_machine
 from compress.prune import prune_
+from compress.pruning_settings import PruneSettings
 from compress.quantize import SCHEMES, Material, dtype_of, open_artifact, quantize
+from compress.quantizing_settings import QuantizeSettings
 from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime, open_deployable
-from compress.settings import PruneSettings, QuantizeSettings
 from compress.students import STUDENTS, Plan, student_plan
 from recipes.resolve import artifact_folder
 from recipes.stages.quantize import material

@@ -44,9 +44,10 @@ from compress.lessons import Teacher
 from compress.machine import describe_machine
 from compress.pricing import PricedNetwork
 from compress.prune import Surveyed, apply_, plan, sensitivity_of, survey
+from compress.pruning_settings import LatencyPlace, PruneSettings
 from compress.runtimes.table import file_runtime, open_deployable
 from compress.sensitivity import Sensitivity
-from compress.settings import DistillSettings, LatencyPlace, PruneSettings
+from compress.teaching_settings import DistillSettings
 from compress.verify import check_groups
 from compress.widths import ALLOCATIONS
 from recipes.resolve import artifact_folder

@@ -26,8 +26,8 @@ from compress.graph import deployed_graph, used_bytes
 from compress.latency import LatencySettings, time_in_turn
 from compress.machine import describe_machine
 from compress.quantize import Material, dtype_of, open_artifact, quantize
+from compress.quantizing_settings import QuantizeSettings
 from compress.runtimes.table import RUNTIMES, file_runtime, open_deployable, size_mb
-from compress.settings import QuantizeSettings
 
 PRECISIONS: dict[str, dict[str, Any] | None] = {
     "fp32": None,

@@ -15,9 +15,9 @@ from compress.channels import removed
 from compress.half import HalfPrecision
 from compress.latency import LatencySettings, time_in_turn
 from compress.prune import PrunePlan, Surveyed, plan
+from compress.pruning_settings import LatencyPlace, PruneSettings
 from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime
 from compress.sensitivity import Sensitivity
-from compress.settings import LatencyPlace, PruneSettings
 
 _CLOSE = 0.03
 """How far the measured latency may be from the asked one, as a share of it, before the plan is corrected."""

@@ -9,7 +9,7 @@ from baseline.data.loader import Batch
 from baseline.losses import Loss, at_scale_of, multi_scale_terms, weighted_terms
 from compress.features import Adapted
 from compress.lessons import Teacher
-from compress.settings import TaughtSettings
+from compress.teaching_settings import TaughtSettings
 
 
 def distillation(

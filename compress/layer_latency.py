@@ -24,7 +24,7 @@ from baseline.progress import console
 from compress.latency import Stopwatch, cpu_stopwatch, cuda_stopwatch
 from compress.machine import describe_machine
 from compress.pricing import Layer, elements_price
-from compress.settings import LatencyPlace
+from compress.pruning_settings import LatencyPlace
 
 _WARMUP, _CALLS = 3, 15
 _CACHE_BYTES, _MOST_PICTURES = 2**22, 64

@@ -15,8 +15,8 @@ from compress.cost import cost
 from compress.criteria import CRITERIA
 from compress.layer_latency import LayerLatency, liked_multiple
 from compress.pricing import PricedNetwork, macs_price, params_price
+from compress.pruning_settings import SENSITIVITY_CROPS, PruneSettings
 from compress.sensitivity import Sensitivity, measure_sensitivity
-from compress.settings import SENSITIVITY_CROPS, PruneSettings
 from compress.verify import GroupCheck, check_groups, check_runs, not_exact_together
 from compress.widths import ALLOCATIONS, Budget, ChannelBudget, Chosen, LayerBudget, Task
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from baseline.artifact import Artifact
     from compress.int8 import Plan
-    from compress.settings import QuantizeSettings
+    from compress.quantizing_settings import QuantizeSettings
 
     Calibrated = Callable[[Plan], GraphModule]
     """The prepared and calibrated graph of a plan."""

@@ -10,8 +10,10 @@ from baseline.errors import UserError
 from baseline.restorer import check_crops, check_size, size_multiple_of
 from baseline.settings import FitSettings, Settings, TrainSettings
 from compress.features import Adapted
-from compress.settings import DistillSettings, PruneSettings, QuantizeSettings
+from compress.pruning_settings import PruneSettings
+from compress.quantizing_settings import QuantizeSettings
 from compress.students import Plan, student_plan
+from compress.teaching_settings import DistillSettings
 from compress.trial import must_restore
 from compress.warm_start import check_warm_start
 from recipes.resolve import artifact_folder

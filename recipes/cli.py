@@ -8,6 +8,7 @@ from rich.console import Console
 
 from baseline.errors import UserError, unknown_name
 from baseline.names import print_any_name
+from baseline.version import VERSION
 from recipes.commands.doctor import doctor
 from recipes.commands.evaluating import evaluate
 from recipes.commands.exporting import export
@@ -55,7 +56,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="lightsharp")
+@click.version_option(VERSION, prog_name="lightsharp")
 def main() -> None:
     """Make image-restoration networks light, and prove it."""
 

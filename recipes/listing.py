@@ -16,7 +16,7 @@ from compress.widths import ALLOCATIONS
 from recipes.parse import parse_yaml
 from recipes.resolve import SHIPPED
 from recipes.schema import shipped_recipes
-from recipes.stages.stage import STAGES
+from recipes.stages.table import STAGES
 
 
 def _recipes() -> dict[str, str]:

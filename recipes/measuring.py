@@ -1,54 +1,25 @@
-"""Scoring and timing what a recipe made: both cached, neither a stage."""
+"""Timing what a recipe made: each place's subjects in turn, and once."""
 
-import importlib.util
+from __future__ import annotations
+
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from baseline.artifact import read_manifest, rebuild
-from baseline.checksum import file_sha256
-from baseline.data.loader import to_picture, to_tensor
-from baseline.data.pairs import DataSet, PairSet
-from baseline.data.pictures import write_picture
-from baseline.evaluate import PictureScore, Unchanged, score
-from baseline.restorer import Restorer, restore_any_size
-from compress.cost import cost, weight_bytes
+from baseline.restorer import Restorer
 from compress.latency import LatencySettings, time_in_turn
 from compress.quantize import dtype_of, open_artifact
-from compress.runtimes.table import ALWAYS, RUNTIMES, file_runtime, files_of, memory_runtime, open_deployable
-from recipes.schema import MeasureSettings
-from recipes.stages.stage import OPENING
-from recipes.store import Store, key_of, library_versions, own_network_sha256, source_sha256
+from compress.runtimes.table import ALWAYS, RUNTIMES, file_runtime, memory_runtime, open_deployable
+from recipes.keys import code_and_versions, key_of
+from recipes.store import Store
+from recipes.subjects import Subject, artifact_of, checksums, packages_of
 from reports.record import LatencyRow
 
-_SOURCES = (*OPENING, "compress/cost.py", "compress/products.py")
-"""The code that scores and counts depend on."""
-
-_SAMPLES = 3
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Something to score and time: an artifact's folder (None: the blurred input) and its deployables by runtime.
-
-    `refused` says of other runtimes why they have no file of it.
-    """
-
-    name: str
-    artifact: Path | None
-    files: Mapping[str, Path]
-    refused: Mapping[str, str] = field(default_factory=dict)
-
-
-def artifact_of(subject: Subject) -> Path:
-    """The artifact's folder of a subject that has one."""
-    if subject.artifact is None:
-        raise ValueError(f"'{subject.name}' is the blurred input and has no artifact")
-    return subject.artifact
+if TYPE_CHECKING:
+    from recipes.schema import MeasureSettings
 
 
 @dataclass(frozen=True)
@@ -74,75 +45,6 @@ def _meant(runtime: str, device: str) -> list[str]:
     kinds = [name for name in RUNTIMES if RUNTIMES[name].suffix and device in RUNTIMES[name].devices]
     usable = [name for name in kinds if file_runtime(name).unavailable(device) is None]
     return [*usable, *ALWAYS[device]] or kinds[:1]
-
-
-def sample_names(pairs: PairSet) -> list[str]:
-    """The names of the test pictures that are kept as files: a few, evenly spread over the set."""
-    count = min(_SAMPLES, len(pairs))
-    return [pairs.names[(2 * i + 1) * len(pairs) // (2 * count)] for i in range(count)]
-
-
-def score_cached(store: Store, subject: Subject, data: DataSet, pairs: PairSet) -> tuple[list[PictureScore], Path]:
-    """The scores of every pair, and the folder of sample pictures, computed once for a subject and a data set."""
-    identity = {
-        "evaluate": None if subject.artifact is None else _checksums(subject),
-        "as": how_scored(subject),
-        "data": data.manifest,
-        "pictures": len(pairs),
-        "sources": source_sha256((*_SOURCES, "compress/runtimes")),
-        "versions": library_versions(_packages(subject.files)),
-    }
-
-    def work(output: Path, _: Path) -> None:
-        restorer = scored_restorer(subject)
-        rows = [asdict(row) for row in score(restorer, pairs)]
-        (output / "scores.json").write_text(json.dumps(rows, indent=1))
-        for pair in pairs.only(sample_names(pairs)):
-            restored = restore_any_size(restorer, to_tensor(pair.blurred)[None])[0]
-            path = output / "pictures" / f"{pair.name}.webp"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_picture(to_picture(restored), path)
-
-    key = key_of(identity)
-    entry = store.find(key) or store.make(key, identity, work)
-    rows = json.loads((entry / "scores.json").read_text())
-    return [PictureScore(**row) for row in rows], entry / "pictures"
-
-
-def scored_restorer(subject: Subject) -> Restorer:
-    """What a subject is scored as: its first deployable, or the network in memory if it has none."""
-    if subject.artifact is None:
-        return Unchanged()
-    for path in subject.files.values():
-        return open_deployable(path)
-    return memory_runtime("eager").wrap(open_artifact(subject.artifact), "cpu")
-
-
-def how_scored(subject: Subject) -> str:
-    """What a subject is scored as, in words."""
-    if subject.artifact is None:
-        return "as it is"
-    return next((f"as its {runtime} file" for runtime in subject.files), "in memory (eager), no file")
-
-
-def cost_cached(store: Store, artifact: Path, size: tuple[int, int]) -> dict[str, Any]:
-    """Parameters, MACs and bytes of an artifact's deployed graph, counted once."""
-    identity = {
-        "cost": _network_checksums(artifact),
-        "size": size,
-        "sources": source_sha256(_SOURCES),
-        "versions": library_versions(),
-    }
-
-    def work(output: Path, _: Path) -> None:
-        counted = cost(rebuild(read_manifest(artifact)), size)
-        stored = {**asdict(counted), "weight_bytes": weight_bytes(open_artifact(artifact), counted.params)}
-        (output / "cost.json").write_text(json.dumps(stored, indent=1))
-
-    key = key_of(identity)
-    entry = store.find(key) or store.make(key, identity, work)
-    counted: dict[str, Any] = json.loads((entry / "cost.json").read_text())
-    return counted
 
 
 def time_cached(
@@ -196,13 +98,11 @@ def _timed(
     store: Store, subjects: list[Subject], place: Place, settings: MeasureSettings, machine: dict[str, str]
 ) -> dict[str, dict[str, float]]:
     identity = {
-        "latency": {s.name: _checksums(s) for s in subjects},
+        "latency": {s.name: checksums(s) for s in subjects},
         "place": asdict(place),
         "settings": settings.model_dump(mode="json"),
         "machine": machine,
-        "sources": source_sha256((*OPENING, "compress/latency.py", "compress/runtimes")),
-        "versions": library_versions(_packages([place.runtime])),
-    }
+    } | code_and_versions(__name__, packages=packages_of([place.runtime]))
 
     def work(output: Path, _: Path) -> None:
         restorers = {s.name: _restorer_at(s, place) for s in subjects}
@@ -244,21 +144,3 @@ def _row(
         p90_ms=taken["p90_ms"],
         file=None if file is None else file.name,
     )
-
-
-def _packages(runtimes: Iterable[str]) -> tuple[str, ...]:
-    """The optional packages of runtimes, as far as they are here: what has no file because one is not is not run."""
-    return tuple(
-        dict.fromkeys(p for runtime in runtimes for p in RUNTIMES[runtime].packages if importlib.util.find_spec(p))
-    )
-
-
-def _network_checksums(artifact: Path) -> dict[str, str]:
-    """The checksums of an artifact and, of a user's own network, of its code."""
-    own = own_network_sha256(read_manifest(artifact).architecture)
-    return {"artifact": file_sha256(artifact / "model.json")} | ({} if own is None else {"own_network": own})
-
-
-def _checksums(subject: Subject) -> dict[str, str]:
-    artifact = {} if subject.artifact is None else _network_checksums(subject.artifact)
-    return artifact | {r: " ".join(map(file_sha256, files_of(path))) for r, path in subject.files.items()}

@@ -14,9 +14,11 @@ from baseline.checksum import file_sha256
 from baseline.data.pairs import DataSet
 from compress.machine import describe_machine
 from compress.runtimes.compiler import build_identity
+from recipes.keys import code_and_versions, key_of, own_network_sha256
 from recipes.schema import Step
-from recipes.stages.stage import STAGES, StageInput
-from recipes.store import Store, key_of, library_versions, own_network_sha256, source_sha256
+from recipes.stages.stage import StageInput
+from recipes.stages.table import STAGES
+from recipes.store import Store
 
 Tell = Callable[[dict[str, Any]], None]
 """Told what happens, for the log."""
@@ -70,9 +72,7 @@ class Pipeline:
             "stage": step.stage,
             "settings": step.settings.model_dump(mode="json", exclude=set(step.settings.operational)),
             "parent": None if parent is None else file_sha256(parent / "model.json"),
-            "versions": library_versions(step.settings.packages),
-            "sources": source_sha256((*stage.sources, f"recipes/stages/{step.stage}.py", "recipes/stages/wiring.py")),
-        }
+        } | code_and_versions(*stage.modules, packages=step.settings.packages)
         own = {"own_network": _architecture(parent, step)}
         if step.settings.uses_teacher and self.teacher is not None:
             identity["teacher"] = file_sha256(self.teacher / "model.json")

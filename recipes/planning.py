@@ -14,7 +14,7 @@ from baseline.settings import FitSettings
 from compress.channels import removed
 from compress.layer_latency import LayerLatency
 from compress.prune import PrunePlan
-from compress.settings import PruneSettings
+from compress.pruning_settings import PruneSettings
 from compress.students import Plan
 from recipes.beginnings import begun, check_beginnings, teacher_of
 from recipes.schema import Recipe, Step

@@ -15,8 +15,8 @@ from baseline.restorer import fitting_size, size_multiple_of
 from baseline.settings import DataSettings
 from compress.cost import count_macs, deployed_params
 from compress.prune import PruneReport, sensitivity_of, survey
+from compress.pruning_settings import PruneSettings
 from compress.sensitivity import Sensitivity
-from compress.settings import PruneSettings
 from compress.verify import GroupCheck, check_groups
 from recipes.networks import network_named
 from recipes.parse import parse

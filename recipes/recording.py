@@ -10,8 +10,9 @@ from baseline.data.pairs import DataSet
 from baseline.evaluate import PictureScore, differences, gain_kept, means
 from baseline.measurement import METRICS, Measurement
 from compress.runtimes.table import size_mb
-from recipes.measuring import Subject, how_scored
 from recipes.schema import Gates, Recipe
+from recipes.scoring import how_scored
+from recipes.subjects import Subject
 from reports.record import Effort, GateVerdict, LatencyRow, PictureRow, RunInfo, Variant
 
 _ALIGNED = (

@@ -12,21 +12,13 @@ from baseline.data.pictures import write_picture
 from baseline.errors import UserError
 from baseline.evaluate import PictureScore
 from baseline.progress import console
+from compress.exporting_settings import ExportSettings
 from compress.machine import describe_machine
 from compress.runtimes.table import RUNTIMES, file_runtime, files_of
-from compress.settings import ExportSettings
 from recipes.beginnings import check_beginnings
-from recipes.measuring import (
-    Subject,
-    artifact_of,
-    cost_cached,
-    how_scored,
-    in_order,
-    places,
-    sample_names,
-    score_cached,
-    time_cached,
-)
+from recipes.costing import cost_cached
+from recipes.keys import library_versions
+from recipes.measuring import in_order, places, time_cached
 from recipes.pipeline import Pipeline
 from recipes.recording import Finished, Reference, judge, record_of, run_info, unscored_record_of
 from recipes.resolve import artifact_folder
@@ -34,7 +26,9 @@ from recipes.run_files import claim_, drop_variants_, forget_before_, keep_befor
 from recipes.run_folder import BEFORE
 from recipes.run_log import RunLog
 from recipes.schema import Recipe, Step, as_yaml
-from recipes.store import Store, library_versions
+from recipes.scoring import how_scored, sample_names, score_cached
+from recipes.store import Store
+from recipes.subjects import Subject, artifact_of
 from reports.card import write_cards
 from reports.record import Report, Variant
 from reports.write import write_report

@@ -12,11 +12,12 @@ from baseline.data.datasets import DATASETS
 from baseline.errors import UserError, unknown_name
 from baseline.measurement import METRICS
 from baseline.settings import DataSettings, FitSettings, Settings, TrainSettings
+from compress.pruning_settings import PruneSettings, Side
 from compress.runtimes.table import RUNTIMES
-from compress.settings import DistillSettings, PruneSettings, Side
+from compress.teaching_settings import DistillSettings
 from recipes.parse import assign_, parse, parse_yaml, shown
 from recipes.resolve import SHIPPED
-from recipes.stages.stage import STAGES
+from recipes.stages.table import STAGES
 
 LIBRARY = Path(__file__).parent / "library"
 SUFFIXES = (".yaml", ".yml")

@@ -1,8 +1,6 @@
 """The content-addressed store of finished work: entries appear whole or not at all, and are checked when used."""
 
 import fcntl
-import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
@@ -14,22 +12,9 @@ from typing import Any
 from baseline.atomic import remove_leftovers, room_in
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
-from baseline.networks.zoo import own_source
 from baseline.progress import console
 
 _ENTRY = "entry.json"
-_ROOT = Path(__file__).parent.parent
-_LIBRARIES = (
-    "torch",
-    "torchao",
-    "torch-pruning",
-    "numpy",
-    "opencv-python",
-    "Pillow",
-    "fvcore",
-    "torchmetrics",
-    "accelerate",
-)
 
 
 class Store:
@@ -91,32 +76,6 @@ class Store:
                     f"{self.folder} must be used by one run at a time; another one is using it. Wait for it."
                 ) from None
             yield
-
-
-def key_of(identity: dict[str, Any]) -> str:
-    """The key under which the result of something with this identity is kept."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def source_sha256(sources: tuple[str, ...]) -> str:
-    """The checksum of the code in files and folders, named from the folder that holds our packages."""
-    digest = hashlib.sha256()
-    for source in sources:
-        found = _ROOT / source
-        for path in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def own_network_sha256(architecture: str | None) -> str | None:
-    """The checksum of the file of a user's own network, as far as it has one; None for our networks."""
-    source = None if architecture is None else own_source(architecture)
-    return None if source is None else file_sha256(source)
-
-
-def library_versions(optional: tuple[str, ...] = ()) -> dict[str, str]:
-    """The versions of the libraries that results depend on, and of optional ones."""
-    return {name: importlib.metadata.version(name) for name in (*_LIBRARIES, *optional)}
 
 
 def _is_whole(entry: Path) -> bool:

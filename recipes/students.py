@@ -22,12 +22,12 @@ from compress.latency import LatencySettings, time_in_turn
 from compress.layer_latency import cache_folder
 from compress.machine import describe_machine
 from compress.quantize import open_artifact, quantize
+from compress.quantizing_settings import QuantizeSettings
 from compress.runtimes.table import RUNTIMES, file_runtime, open_deployable
-from compress.settings import QuantizeSettings
 from compress.students import STUDENTS, student_plan
+from recipes.keys import code_and_versions, key_of
 from recipes.resolve import artifact_folder
 from recipes.stages.quantize import material
-from recipes.store import key_of, library_versions
 
 TEACHER = "photos"
 SIZE = (256, 256)
@@ -151,8 +151,7 @@ def _cache(runtime: str, artifact: Artifact) -> Path:
         "threads": torch.get_num_threads(),
         "machine": describe_machine(),
         "runtime": runtime,
-        "versions": library_versions(RUNTIMES[runtime].packages),
-    }
+    } | code_and_versions(__name__, packages=RUNTIMES[runtime].packages)
     return cache_folder() / "students" / f"{key_of(identity)}.json"
 
 

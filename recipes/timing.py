@@ -15,8 +15,9 @@ from compress.latency import Latency, LatencySettings, first_call, time_in_turn
 from compress.memory import Loadable, peak_mb
 from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import RUNTIMES, file_runtime, runtime_of
-from recipes.measuring import Place, Subject, why_not
+from recipes.measuring import Place, why_not
 from recipes.resolve import artifact_folder, is_deployable
+from recipes.subjects import Subject
 from reports.record import LatencyRow
 
 

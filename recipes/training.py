@@ -15,7 +15,8 @@ from baseline.settings import DataSettings, TrainSettings
 from recipes.pipeline import Pipeline
 from recipes.resolve import artifact_folder
 from recipes.schema import Step
-from recipes.stages.stage import STAGES, StageInput
+from recipes.stages.stage import StageInput
+from recipes.stages.table import STAGES
 from recipes.store import Store
 
 _IDENTITY = "identity.json"
@@ -61,7 +62,7 @@ def _claim(scratch: Path, identity: dict[str, Any], changeable: frozenset[str]) 
     A training may be finished with other versions of the libraries or of this program; its lineage names those. The
     settings in `changeable` may be others, too.
     """
-    asked = {key: value for key, value in identity.items() if key not in ("versions", "sources")}
+    asked = {key: value for key, value in identity.items() if key not in ("versions", "code")}
     asked["settings"] = {key: value for key, value in asked["settings"].items() if key not in changeable}
     path = scratch / _IDENTITY
     if (scratch / "checkpoint.pt").exists():

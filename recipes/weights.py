@@ -8,8 +8,8 @@ from baseline.errors import UserError
 from baseline.networks.zoo import default_arguments
 from baseline.original_weights import export_original, import_original
 from baseline.output import no_artifact_yet, output_folder
+from recipes.keys import library_versions
 from recipes.resolve import artifact_folder
-from recipes.store import library_versions
 
 
 def import_to(out: Path, file: Path, architecture: str) -> None:

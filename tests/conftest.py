@@ -115,7 +115,7 @@ def int8_folder(tmp_path_factory: pytest.TempPathFactory, material: "Material", 
     """The same network quantized. Read only."""
     from baseline.artifact import load
     from compress.quantize import quantize
-    from compress.settings import QuantizeSettings
+    from compress.quantizing_settings import QuantizeSettings
 
     folder = tmp_path_factory.mktemp("artifacts") / "int8"
     quantize(load(float_folder), material, QuantizeSettings(scheme="int8"), folder)

@@ -77,7 +77,7 @@ def sensitivity(
 ) -> None:
     """Measure what pruning each group of NETWORK alone costs, at several ratios, on training crops."""
     chosen = parse(DataSettings, {"name": data, "root": root}, "data")
-    from compress.settings import PruneSettings
+    from compress.pruning_settings import PruneSettings
 
     settings = parse(PruneSettings, {"ratio": 0.5, "criterion": criterion, **crops}, "sensitivity")
     from recipes.pruning import sensitivity_to

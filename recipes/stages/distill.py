@@ -9,11 +9,13 @@ from baseline.artifact import load
 from baseline.progress import console
 from compress.distill import distillation
 from compress.features import Adapted, matched_by_scale
-from compress.settings import DistillSettings
 from compress.students import student_plan
+from compress.teaching_settings import DistillSettings
 from compress.warm_start import warm_start_
+from recipes.stages.given import parent_of, teacher_folder
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import fit_and_save, new_network, parent_of, some_crops, teacher_folder, teacher_for
+from recipes.stages.teaching import teacher_for
+from recipes.stages.wiring import fit_and_save, new_network, some_crops
 
 _WARM_CROPS = 32
 """How many training crops say which of the teacher's channels matter."""

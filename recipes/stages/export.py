@@ -1,11 +1,11 @@
 """The export stage: a deployable file of whatever came before, at the precision it has, proved before it counts."""
 
 from compress.deployable import export_checked
+from compress.exporting_settings import ExportSettings
 from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import RUNTIMES
-from compress.settings import ExportSettings
+from recipes.stages.given import parent_of
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import parent_of
 
 
 def run(given: StageInput, settings: ExportSettings) -> StageOutcome:

@@ -9,16 +9,15 @@ from baseline.artifact import load, read_manifest
 from baseline.checksum import file_sha256
 from baseline.data.loader import Batch, fixed_crops
 from baseline.data.pairs import DataSet
-from baseline.networks.zoo import own_source
 from baseline.restorer import check_crops
 from compress.clocked import plan_by_clock
 from compress.prune import PrunePlan, Surveyed, apply_, plan, sensitivity_of, survey
+from compress.pruning_settings import PruneSettings
 from compress.sensitivity import Sensitivity
-from compress.settings import PruneSettings
 from compress.widths import ALLOCATIONS
-from recipes.stages.stage import STAGES, StageInput, StageOutcome
-from recipes.stages.wiring import parent_of, remember_
-from recipes.store import key_of, library_versions, source_sha256
+from recipes.keys import code_and_versions, key_of, own_network_sha256
+from recipes.stages.given import parent_of, remember_
+from recipes.stages.stage import StageInput, StageOutcome
 
 
 def run(given: StageInput, settings: PruneSettings) -> StageOutcome:
@@ -52,15 +51,12 @@ def _curves(
     """The sensitivity curves, from the store if another cut of this network has asked for them."""
     if given.store is None or given.parent is None:
         return sensitivity_of(network, surveyed, settings, batches)
-    own = own_source(read_manifest(given.parent).architecture)
     identity = {
-        "own_network": None if own is None else file_sha256(own),
+        "own_network": own_network_sha256(read_manifest(given.parent).architecture),
         "sensitivity": settings.model_dump(mode="json", include={"criterion", "crops", "crop", "seed"}),
         "network": file_sha256(given.parent / "model.json"),
         "data": given.data.manifest,
-        "sources": source_sha256((*STAGES["prune"].sources, "recipes/stages/prune.py")),
-        "versions": library_versions(),
-    }
+    } | code_and_versions(__name__, "baseline.data.datasets")
 
     def work(output: Path, _: Path) -> None:
         curves = sensitivity_of(network, surveyed, settings, batches)

@@ -6,11 +6,14 @@ from torch import nn
 from baseline.artifact import load
 from baseline.data.loader import fixed_crops
 from baseline.data.pairs import DataSet
+from baseline.phases import crops_drawn
 from compress.distill import distillation
 from compress.quantize import SCHEMES, Material, quantize
-from compress.settings import QuantizeSettings
+from compress.quantizing_settings import QuantizeSettings
+from recipes.stages.given import parent_of, remember_
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import fitted, parent_of, pictures_of, remember_, teacher_for
+from recipes.stages.teaching import teacher_for
+from recipes.stages.wiring import fitted
 
 
 def run(given: StageInput, settings: QuantizeSettings) -> StageOutcome:
@@ -24,7 +27,7 @@ def run(given: StageInput, settings: QuantizeSettings) -> StageOutcome:
         report = fitted(network, distillation(teacher, training), given, training)
         outcome.details.update(teacher.report())
         outcome.steps, outcome.minutes = report.steps, report.minutes
-        outcome.pictures = pictures_of(training)
+        outcome.pictures = crops_drawn(training)
         outcome.details["curve"] = report.curve
 
     trains = SCHEMES[settings.scheme].trains

@@ -4,8 +4,9 @@ from baseline.artifact import Artifact, load
 from baseline.losses import supervised
 from baseline.networks.growing import grow_
 from baseline.settings import TrainSettings
+from recipes.stages.given import parent_of
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.stages.wiring import fit_and_save, new_network, parent_of
+from recipes.stages.wiring import fit_and_save, new_network
 
 
 def run(given: StageInput, settings: TrainSettings) -> StageOutcome:

@@ -1,37 +1,30 @@
-"""What several stages do alike: find their input, fit and save, and note in the lineage what was done."""
+"""What several stages do alike: begin a network, fit it and save it."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
-from baseline.artifact import Artifact, load, read_manifest
-from baseline.checksum import file_sha256
+from baseline.artifact import Artifact
 from baseline.data.loader import Batch, fixed_crops
 from baseline.distributed import process_number
 from baseline.errors import UserError
 from baseline.evaluate import mean_psnr
 from baseline.folding import MOST_APART, deployed_form, largest_difference
 from baseline.losses import Loss
-from baseline.phases import spans
-from baseline.restorer import NetworkRestorer, check_crops
-from baseline.settings import FitSettings, Settings
+from baseline.phases import crops_drawn
+from baseline.restorer import NetworkRestorer
+from baseline.settings import FitSettings
 from baseline.trainer import FitReport, fit
 from compress.cost import parameters
-from compress.lessons import LessonCache, Teacher
-from compress.students import Plan
 from compress.trial import must_restore
+from recipes.stages.given import remember_
 from recipes.stages.stage import StageInput, StageOutcome
-from recipes.store import key_of, library_versions, own_network_sha256, source_sha256
 
-
-def parent_of(given: StageInput, stage_name: str) -> Path:
-    """The artifact that came before; a UserError at the start of a chain that needs one."""
-    if given.parent is None:
-        raise UserError(f"{stage_name} must follow a network; it stands first. Put train before it, or start from one.")
-    return given.parent
+if TYPE_CHECKING:
+    from compress.students import Plan
 
 
 def new_network(plan: Plan, seed: int) -> Artifact:
@@ -41,20 +34,6 @@ def new_network(plan: Plan, seed: int) -> Artifact:
         raise UserError(f"network '{plan[0]}' must have weights to train; it has none. Choose another.")
     must_restore(made.network)
     return made
-
-
-def remember_(artifact: Artifact, stage_name: str, settings: Settings, given: StageInput) -> None:
-    """Add this stage to the artifact's lineage: settings, data, the teacher that taught it, and versions."""
-    teacher = given.teacher if settings.uses_teacher else None
-    artifact.lineage.append(
-        {
-            "stage": stage_name,
-            "settings": settings.model_dump(mode="json"),
-            "data": given.data.name,
-            "teacher": None if teacher is None else read_manifest(teacher).weights_sha256,
-            "versions": library_versions(),
-        }
-    )
 
 
 def fit_and_save(
@@ -86,7 +65,7 @@ def fit_and_save(
         if report.last is not None:
             trained.load_state_dict(report.last)
             _save_folded(artifact, given.output / "last", given, settings)
-    return StageOutcome(report.steps, report.minutes, pictures_of(settings), details=found)
+    return StageOutcome(report.steps, report.minutes, crops_drawn(settings), details=found)
 
 
 def some_crops(given: StageInput, settings: FitSettings, count: int) -> Batch:
@@ -121,42 +100,3 @@ def fitted(network: nn.Module, loss: Loss, given: StageInput, settings: FitSetti
         validate=None if val is None else lambda network: mean_psnr(NetworkRestorer(network.eval()), val),
         tracking=given.output / "tracking",
     )
-
-
-def teacher_for(given: StageInput, stage_name: str, settings: FitSettings, layers: Sequence[str] = ()) -> Teacher:
-    """The root teacher, asked for outputs and these features; from a cache where crops repeat and there is a store."""
-    folder = teacher_folder(given, stage_name)
-    cache = None
-    if settings.crop_set is not None and given.store is not None:
-        expected = min(settings.crop_set, pictures_of(settings))
-        cache = LessonCache(given.store.folder / "lessons" / _lessons_key(folder, layers), expected)
-    network = load(folder).network
-    check_crops(settings.crops, network)
-    return Teacher(network, layers, cache)
-
-
-def _lessons_key(teacher: Path, layers: Sequence[str]) -> str:
-    """The key of what a teacher says of crops: it depends on all that computes it."""
-    manifest = read_manifest(teacher)
-    return key_of(
-        {
-            "teacher": file_sha256(teacher / "model.json"),
-            "own_network": own_network_sha256(manifest.architecture),
-            "layers": list(layers),
-            "sources": source_sha256(("baseline", "compress/lessons.py", "compress/features.py")),
-            "versions": library_versions(),
-            "device": "cuda" if torch.cuda.is_available() else "cpu",
-        }
-    )
-
-
-def teacher_folder(given: StageInput, stage_name: str) -> Path:
-    """Where the root teacher is; a UserError if there is none."""
-    if given.teacher is None:
-        raise UserError(f"{stage_name} must have a teacher; there is none. Name one under teacher:.")
-    return given.teacher
-
-
-def pictures_of(settings: FitSettings) -> int:
-    """How many crops a training looks at."""
-    return sum((span.end - span.first) * span.batch for span in spans(settings))

@@ -12,7 +12,7 @@ from baseline.artifact import Artifact, load
 from baseline.errors import UserError
 from baseline.restorer import outputs_of
 from compress.prune import prune_
-from compress.settings import PruneSettings
+from compress.pruning_settings import PruneSettings
 
 MODULE = """
 from torch import nn

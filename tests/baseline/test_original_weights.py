@@ -17,7 +17,7 @@ from baseline.errors import UserError
 from baseline.networks.zoo import build
 from baseline.original_weights import export_original, import_original
 from compress.prune import prune_
-from compress.settings import PruneSettings
+from compress.pruning_settings import PruneSettings
 
 State = dict[str, Tensor]
 SMALL = {"width": 8, "num_blocks": 2}

@@ -8,7 +8,7 @@ from compress.clocked import Clock, plan_by_clock
 from compress.cost import deployed_params
 from compress.layer_latency import LayerLatency
 from compress.prune import Surveyed, apply_, plan, survey
-from compress.settings import LatencyPlace, PruneSettings
+from compress.pruning_settings import LatencyPlace, PruneSettings
 
 SETTINGS = PruneSettings(latency_cut=0.4, multiple=1, latency=LatencyPlace(size=(32, 32), threads=1))
 

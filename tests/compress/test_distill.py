@@ -14,8 +14,8 @@ from compress.cost import parameters
 from compress.distill import distillation
 from compress.features import Adapted
 from compress.lessons import Teacher
-from compress.settings import DistillSettings, TaughtSettings
 from compress.students import STUDENTS, student_plan
+from compress.teaching_settings import DistillSettings, TaughtSettings
 
 
 class Adds(nn.Module):

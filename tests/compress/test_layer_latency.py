@@ -15,7 +15,7 @@ from compress import layer_latency
 from compress.channels import Channels
 from compress.layer_latency import LayerLatency, liked_multiple
 from compress.pricing import PricedNetwork
-from compress.settings import LatencyPlace, PruneSettings
+from compress.pruning_settings import LatencyPlace, PruneSettings
 
 PLACE = LatencyPlace(size=(32, 32), threads=1)
 ELEMENT = 2.0 / (16 * 256 * 256)

@@ -13,9 +13,9 @@ from baseline.errors import UserError
 from baseline.restorer import NetworkRestorer
 from compress.half import HalfPrecision
 from compress.quantize import Material, open_artifact, quantize
+from compress.quantizing_settings import QuantizeSettings
 from compress.runtimes import onnxruntime, openvino
 from compress.runtimes.table import files_of, open_deployable
-from compress.settings import QuantizeSettings
 
 RUNTIMES = {"onnxruntime": onnxruntime, "openvino": openvino}
 SUFFIXES = {"onnxruntime": ".onnx", "openvino": ".xml"}

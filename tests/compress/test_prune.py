@@ -21,7 +21,7 @@ from compress import layer_latency
 from compress.cost import cost, count_macs
 from compress.criteria import CRITERIA
 from compress.prune import PruneReport, Surveyed, apply_, plan, prune_, survey
-from compress.settings import PRUNING_TARGETS, PruneSettings
+from compress.pruning_settings import PRUNING_TARGETS, PruneSettings
 from compress.widths import ALLOCATIONS
 
 Tiny = Callable[..., nn.Module]

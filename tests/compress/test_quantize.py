@@ -14,7 +14,7 @@ from compress.cost import deployed_params, weight_bytes
 from compress.half import check_range
 from compress.known import Known, known_of
 from compress.quantize import SCHEMES, Material, QuantizeReport, dtype_of, open_artifact, quantize
-from compress.settings import QuantizeSettings
+from compress.quantizing_settings import QuantizeSettings
 
 MODULE = """
 from torch import nn

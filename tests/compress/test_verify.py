@@ -12,7 +12,7 @@ from baseline.folding import deployed_form
 from compress.channels import Channels, removed
 from compress.cost import count_macs
 from compress.prune import apply_, plan, survey
-from compress.settings import PruneSettings
+from compress.pruning_settings import PruneSettings
 from compress.students import STUDENTS
 from compress.trial import small_example
 from compress.verify import TOLERANCE, check_groups, error_of_removing, not_exact_together

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from baseline.errors import UserError
+from compress.pruning_settings import PruneSettings
 from compress.sensitivity import Point, Sensitivity
-from compress.settings import PruneSettings
 from compress.widths import ALLOCATIONS, Budget, ChannelBudget, Task
 
 Curve = list[tuple[float, float]]

@@ -9,7 +9,7 @@ import yaml
 from baseline.artifact import load
 from baseline.errors import UserError
 from baseline.settings import DataSettings
-from compress.settings import PruneSettings
+from compress.pruning_settings import PruneSettings
 from recipes.networks import network_named
 from recipes.pruning import prune_to
 from recipes.resolve import artifact_folder

@@ -5,12 +5,14 @@ import pytest
 
 from baseline.artifact import Artifact
 from baseline.errors import UserError
-from recipes.measuring import Subject, cost_cached, in_order
+from recipes.costing import cost_cached
+from recipes.measuring import in_order
 from recipes.planning import _started
 from recipes.recording import Finished
 from recipes.runner import _Run
 from recipes.schema import Gates, parse_steps
 from recipes.store import Store
+from recipes.subjects import Subject
 from reports.record import LatencyRow, Variant
 
 
@@ -69,7 +71,7 @@ def test_what_is_known_of_a_users_own_network_goes_with_its_code(
         return len(list(store.folder.iterdir()))
 
     assert (costs(), costs()) == (1, 1)
-    module.write_text(module.read_text() + "# changed\n")
+    module.write_text(module.read_text() + "CHANGED = 1\n")
     assert costs() == 2
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from baseline.errors import UserError
-from recipes.store import Store, key_of, library_versions, source_sha256
+from recipes.store import Store
 
 
 def writes(text: str, calls: list[str] | None = None) -> Callable[[Path, Path], None]:
@@ -101,20 +101,3 @@ def test_a_store_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "file" / ".store")
     with pytest.raises(UserError, match="must be a folder that can be written; Not a directory"), store.held():
         pass
-
-
-def test_keys_follow_content_and_not_order() -> None:
-    assert key_of({"a": 1, "b": [1, 2]}) == key_of({"b": [1, 2], "a": 1})
-    assert key_of({"a": 1}) != key_of({"a": 2})
-    assert len({key_of({"a": i}) for i in range(100)}) == 100
-
-
-def test_source_checksums_follow_the_code() -> None:
-    assert source_sha256(("baseline",)) == source_sha256(("baseline",))
-    assert source_sha256(("baseline",)) != source_sha256(("baseline/data",))
-    with pytest.raises(FileNotFoundError):
-        source_sha256(("baseline/renamed.py",))
-
-
-def test_every_library_that_results_depend_on_is_named() -> None:
-    assert {"torch", "torchao", "torch-pruning", "numpy"} <= set(library_versions())
