@@ -14,6 +14,7 @@ from baseline.checksum import file_sha256
 from baseline.data.pairs import DataSet
 from compress.machine import describe_machine
 from compress.runtimes.compiler import build_identity
+from recipes.failures import FailedBeforeError, reason_of
 from recipes.keys import code_and_versions, key_of, own_network_sha256
 from recipes.schema import Step
 from recipes.stages.stage import StageInput
@@ -40,6 +41,7 @@ class Pipeline:
         self.data = data
         self.teacher: Path | None = None
         self.tell = tell
+        self._failed: dict[str, str] = {}
 
     def chain(self, start: Path | None, steps: Iterable[Step], variant: str) -> Made:
         """Do all steps, each on the result of the one before."""
@@ -49,21 +51,31 @@ class Pipeline:
         return made
 
     def step(self, before: Made, step: Step, variant: str) -> Made:
-        """One step, from the store if it was done before."""
+        """One step, from the store if it was done before; a FailedBeforeError if it failed before in this run."""
         before = Made(None) if step.settings.starts_anew else before
         identity = self.identity(before.folder, step)
         key = key_of(identity)
+        if key in self._failed:
+            raise FailedBeforeError(self._failed[key])
         entry = self.store.find(key)
         started = time.monotonic()
         if entry is None:
             self.tell({"event": "start", "variant": variant, "stage": step.label(), "key": key})
-            entry = self.store.make(key, identity, lambda output, scratch: self._work(before, step, output, scratch))
+            entry = self._made(key, identity, before, step)
         else:
             self.tell({"event": "reuse", "variant": variant, "stage": step.label(), "key": key})
         outcome = json.loads((entry / "outcome.json").read_text())
         seconds = round(time.monotonic() - started, 1)
         self.tell({"event": "done", "variant": variant, "stage": step.label(), "key": key, "seconds": seconds})
         return Made(entry, [*before.outcomes, {"stage": step.label(), "key": key, **outcome}])
+
+    def _made(self, key: str, identity: dict[str, Any], before: Made, step: Step) -> Path:
+        """The new entry of a step. Only the reason of a failure is kept: its traceback would hold the networks."""
+        try:
+            return self.store.make(key, identity, lambda output, scratch: self._work(before, step, output, scratch))
+        except Exception as error:
+            self._failed[key] = reason_of(error)
+            raise
 
     def identity(self, parent: Path | None, step: Step) -> dict[str, Any]:
         """Everything that the result of a step depends on."""

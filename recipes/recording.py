@@ -57,12 +57,12 @@ def record_of(
     return made.model_copy(update={"pictures": _picture_rows(scores)})
 
 
-def unscored_record_of(one: Finished, cost: dict[str, Any], gates: Gates) -> Variant:
-    """The record of a variant that is made, and neither scored nor timed yet: what a run leaves that is killed then."""
+def unscored_record_of(one: Finished, cost: dict[str, Any], gates: Gates, reason: str = _NOT_YET) -> Variant:
+    """The record of a variant that is made, and neither scored nor timed: what a run leaves that is killed then."""
     costs = _cost_metrics(one, cost)
     keys = METRICS.keys() - ({"psnr_loss_db", "gain_kept"} if one.subject.name == "teacher" else set())
-    made = _row(one, {key: METRICS[key].lacking(_NOT_YET) for key in METRICS if key in keys} | costs, [], gates)
-    return made.model_copy(update={"missing": {**made.missing, "latency": _NOT_YET}})
+    made = _row(one, {key: METRICS[key].lacking(reason) for key in METRICS if key in keys} | costs, [], gates)
+    return made.model_copy(update={"missing": {**made.missing, "latency": reason}})
 
 
 def _row(one: Finished, metrics: dict[str, Measurement], latency: list[LatencyRow], gates: Gates) -> Variant:
@@ -108,6 +108,17 @@ def run_info(name: str, recipe: Recipe, data: DataSet, blurred: list[PictureScor
         blurred_edge_sharpness=quality["edge_sharpness"].mean,
         blurred_pictures=_picture_rows(blurred),
         sample_pictures=samples,
+    )
+
+
+def unscored_run_info(name: str, recipe: Recipe, data: DataSet, reason: str) -> RunInfo:
+    """What all rows have in common where nothing was scored or timed."""
+    return RunInfo(
+        name=name,
+        description=recipe.description,
+        data=data.name,
+        teacher=recipe.teacher.network,
+        conditions=[*data.notes, f"Nothing was scored or timed: {reason}."],
     )
 
 

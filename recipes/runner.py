@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from baseline.atomic import whole_file, write_whole
+from baseline.atomic import DiskFullError, whole_file, write_whole
 from baseline.data.datasets import open_data
 from baseline.data.pairs import PairSet
 from baseline.data.pictures import write_picture
@@ -17,10 +17,11 @@ from compress.machine import describe_machine
 from compress.runtimes.table import RUNTIMES, file_runtime, files_of
 from recipes.beginnings import check_beginnings
 from recipes.costing import cost_cached
+from recipes.failures import keep_traceback, reason_of
 from recipes.keys import library_versions
 from recipes.measuring import in_order, places, time_cached
 from recipes.pipeline import Pipeline
-from recipes.recording import Finished, Reference, judge, record_of, run_info, unscored_record_of
+from recipes.recording import Finished, Reference, judge, record_of, run_info, unscored_record_of, unscored_run_info
 from recipes.resolve import artifact_folder
 from recipes.run_files import claim_, drop_variants_, forget_before_, keep_before_, link_
 from recipes.run_folder import BEFORE
@@ -39,8 +40,10 @@ TEACHER = "teacher"
 def run_recipe(recipe: Recipe, content: dict[str, Any], name: str, out: Path, command: str) -> Report:
     """Run everything that is not finished yet and write the run's folder; returns the report.
 
-    The store lies beside the run's folder and is shared by all runs there. A variant whose stage fails for a reason of
-    the user's is marked failed, and the others still run. What an earlier run finished there is kept until this one is.
+    The store lies beside the run's folder and is shared by all runs there. A variant that fails, for whatever reason,
+    is marked failed, and the others still run; a teacher that fails ends the run. What an earlier run finished there is
+    kept until a variant of this one is. A UserError, after the report is written, if no variant could be made for
+    reasons of the user's alone.
     """
     store = Store(out.parent / ".store")
     with store.held():
@@ -55,7 +58,10 @@ def run_recipe(recipe: Recipe, content: dict[str, Any], name: str, out: Path, co
             report = run.go()
             write_report(report, out)
             write_cards(report, out)
-        forget_before_(out)
+        if run.none_was_made is not None:
+            raise run.none_was_made
+        if any(variant.status == "done" for variant in report.variants):
+            forget_before_(out)
         return report
 
 
@@ -76,13 +82,15 @@ class _Run:
         check_beginnings(recipe, self.data)
         network = recipe.teacher.network
         self.start = None if network is None else artifact_folder(network)
+        self.none_was_made: UserError | None = None
+        self._only_users_errors = True
 
     def go(self) -> Report:
         """All of it, in order."""
         drop_variants_(self.out)  # at once: what a killed run leaves must not be taken for this one's
         finished, failed = self._make_all()
         if len(finished) == 1:
-            self._none_is_left(failed)
+            return self._of_teacher_alone(finished[TEACHER], failed)
         self._tell({"event": "time", "variant": "all", "how": "in turn"})
         subjects = [one.subject for one in finished.values()]
         latencies = time_cached(self.store, subjects, self.recipe.measure, self.machine)
@@ -93,8 +101,6 @@ class _Run:
         self._keep_sharp()
         scores = self._score_all(finished, failed)
         reference = Reference(blurred=blurred, teacher=scores[TEACHER], gates=self.recipe.gates)
-        for variant in failed.values():
-            self._write_record(variant)
         records = {}
         for name, one in finished.items():
             cost = cost_cached(self.store, artifact_of(one.subject), self.recipe.measure.size)
@@ -105,15 +111,20 @@ class _Run:
         info = info.model_copy(update={"environment": self.environment, "command": self.command})
         return Report(run=info, teacher=teacher, variants=[records.get(n) or failed[n] for n in self.recipe.variants])
 
-    def _none_is_left(self, failed: dict[str, Variant]) -> None:
-        """A UserError, after the records are written: a teacher that nothing is compared with is worth no minutes."""
-        for variant in failed.values():
-            self._write_record(variant)
+    def _of_teacher_alone(self, teacher: Finished, failed: dict[str, Variant]) -> Report:
+        """The report where all variants failed: a teacher that nothing is compared with is worth no minutes."""
         first = next(iter(failed.values()))
-        raise UserError(
-            f"at least one variant must be made; all {len(failed)} failed, and the teacher alone is neither timed nor "
-            f"scored. The first, {first.name}: {first.error}"
-        )
+        reason = f"all {len(failed)} variants failed, and the teacher alone is neither timed nor scored"
+        if self._only_users_errors:
+            self.none_was_made = UserError(
+                f"at least one variant must be made; {reason}. The first, {first.name}: {first.error}"
+            )
+        cost = cost_cached(self.store, artifact_of(teacher.subject), self.recipe.measure.size)
+        record = unscored_record_of(teacher, cost, self.recipe.gates, reason)
+        self._keep(teacher, record)
+        info = unscored_run_info(self.name, self.recipe, self.data, reason)
+        info = info.model_copy(update={"environment": self.environment, "command": self.command})
+        return Report(run=info, teacher=record, variants=[failed[name] for name in self.recipe.variants])
 
     def _make_all(self) -> tuple[dict[str, Finished], dict[str, Variant]]:
         pipeline = Pipeline(self.store, self.data, self._tell)
@@ -125,15 +136,20 @@ class _Run:
         for name, chain in self.recipe.variants.items():
             try:
                 finished[name] = self._finish(pipeline, pipeline.teacher, chain, name)
-            except UserError as error:
+            except Exception as error:  # noqa: BLE001  whatever a stage raises is one variant's failure
                 failed[name] = self._failed(name, error)
         return finished, failed
 
-    def _failed(self, name: str, error: UserError) -> Variant:
-        self._tell({"event": "failed", "variant": name, "error": str(error)})
+    def _failed(self, name: str, error: Exception) -> Variant:
+        """The record of a variant that failed, written at once, its traceback beside it."""
+        reason = reason_of(error)
+        self._only_users_errors &= isinstance(error, UserError) and not isinstance(error, DiskFullError)
+        self._tell({"event": "failed", "variant": name, "error": reason})
         chain = [step.label() for step in self.recipe.variants[name]]
         unjudged = judge({}, [], self.recipe.gates)
-        return Variant(name=name, chain=chain, status="failed", error=str(error), gates=unjudged)
+        record = Variant(name=name, chain=chain, status="failed", error=reason, gates=unjudged)
+        keep_traceback(error, self._write_record(record))
+        return record
 
     def _finish(self, pipeline: Pipeline, start: Path | None, steps: list[Step], name: str) -> Finished:
         """A chain and, for every runtime with files that is asked for, its deployable or why there is none."""
@@ -152,6 +168,8 @@ class _Run:
             settings = ExportSettings(runtime=place.runtime, size=self.recipe.measure.size)
             try:
                 exported = pipeline.step(made, Step(stage="export", settings=settings), name)
+            except DiskFullError:
+                raise
             except UserError as error:
                 failed = {"event": "failed", "variant": name, "runtime": place.runtime}
                 self._tell({**failed, "error": f"{place.runtime} file: {error}"})
@@ -167,12 +185,12 @@ class _Run:
         return finished
 
     def _score_all(self, finished: dict[str, Finished], failed: dict[str, Variant]) -> dict[str, list[PictureScore]]:
-        """The scores by name; a variant that restores no pictures at all moves from the finished to the failed."""
+        """The scores by name; a variant that fails at it moves from the finished to the failed."""
         scores = {}
         for name, one in list(finished.items()):
             try:
                 scores[name] = self._score(one.subject)
-            except UserError as error:
+            except Exception as error:
                 if name == TEACHER:
                     raise
                 del finished[name]
@@ -223,4 +241,5 @@ class _Run:
         }
         if words[event["event"]]:
             what = event.get("stage") or event.get("how") or event.get("error")
-            console.print(f"{event['variant']}: {words[event['event']]} {what}", highlight=False, markup=False)
+            told = f"{event['variant']}: {words[event['event']]} {what}"
+            console.print(told, highlight=False, markup=False, soft_wrap=True)

@@ -4,7 +4,7 @@ import collections
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -150,8 +150,8 @@ def test_weights_that_were_imported_are_written_back_bit_by_bit(tmp_path: Path) 
 def test_a_checkpoint_that_could_not_be_written_whole_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def disk_full(content: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    def disk_full(content: object, file: IO[bytes]) -> None:
+        file.write(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", disk_full)

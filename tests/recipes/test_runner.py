@@ -13,7 +13,7 @@ from recipes.runner import _Run
 from recipes.schema import Gates, parse_steps
 from recipes.store import Store
 from recipes.subjects import Subject
-from reports.record import LatencyRow, Variant
+from reports.record import LatencyRow
 
 
 @pytest.mark.parametrize(
@@ -31,29 +31,32 @@ def test_what_is_scored_and_sized_is_the_fastest_file_or_that_of_the_gate(gated:
     assert set(ordered.files) == set(files)
 
 
-def test_a_variant_that_restores_no_pictures_fails_alone_and_a_teacher_ends_the_run(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [(UserError("it must restore 'a'"), "it must restore 'a'"), (RuntimeError("kernel"), "RuntimeError: kernel")],
+)
+def test_a_variant_that_fails_when_it_is_scored_fails_alone_and_a_teacher_ends_the_run(
+    raised: Exception, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def scored(_: _Run, subject: Subject) -> list[str]:
         if subject.name == broken:
-            raise UserError("the network must restore 'a' to a picture in 0..1")
+            raise raised
         return ["scored"]
 
     monkeypatch.setattr(_Run, "_score", scored)
     monkeypatch.setattr(_Run, "_tell", lambda run, event: None)
     run = object.__new__(_Run)
+    run.out, run._only_users_errors = tmp_path, True
     run.recipe = SimpleNamespace(variants={"wild": [], "tame": []}, gates=Gates())
     finished = {name: Finished(Subject(name, None, {}), []) for name in ("teacher", "wild", "tame")}
     failed = {}
     broken = "wild"
     assert run._score_all(finished, failed) == {"teacher": ["scored"], "tame": ["scored"]}
     assert list(finished) == ["teacher", "tame"]
-    assert (failed["wild"].status, failed["wild"].error) == (
-        "failed",
-        "the network must restore 'a' to a picture in 0..1",
-    )
+    assert (failed["wild"].status, failed["wild"].error) == ("failed", reason)
+    assert (tmp_path / "variants/wild/traceback.txt").exists() == isinstance(raised, RuntimeError)
     broken = "teacher"
-    with pytest.raises(UserError, match="must restore 'a'"):
+    with pytest.raises(type(raised), match=str(raised)):
         run._score_all(finished, failed)
 
 
@@ -78,17 +81,3 @@ def test_what_is_known_of_a_users_own_network_goes_with_its_code(
 def test_a_plan_of_a_student_with_branches_is_of_what_it_is_folded_to() -> None:
     (step,) = parse_steps({"distill": {"student": "edge", "steps": 1}}, "x")
     assert not any("branch" in type(layer).__name__.lower() for layer in _started(step, ("mimo-unet", {})).modules())
-
-
-def test_a_teacher_that_nothing_is_left_to_compare_with_is_neither_timed_nor_scored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failed = {name: Variant(name=name, status="failed", error=f"{name} must learn") for name in ("one", "two")}
-    monkeypatch.setattr(_Run, "_make_all", lambda _: ({"teacher": Finished(Subject("teacher", None, {}), [])}, failed))
-    monkeypatch.setattr("recipes.runner.time_cached", lambda *_: pytest.fail("was timed"))
-    run = object.__new__(_Run)
-    run.out = tmp_path
-    run._tell = lambda _: None
-    with pytest.raises(UserError, match=r"all 2 failed, and the teacher .* The first, one: one must learn$"):
-        run.go()
-    assert {path.parent.name for path in tmp_path.glob("variants/*/record.json")} == {"one", "two"}
