@@ -90,7 +90,7 @@ def read_events(text: str) -> tuple[list[Event], int]:
         try:
             event = json.loads(line)
             events.append(event | {"time": datetime.fromisoformat(event["time"]), "event": str(event["event"])})
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             unreadable += line.endswith("\n")
     begins = [number for number, event in enumerate(events) if event["event"] == "begin"]
     return events[begins[-1] :] if begins else events, unreadable

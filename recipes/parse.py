@@ -63,6 +63,10 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+_DEEPEST = 32
+"""Levels of lists and mappings in what a user writes; recipes have six."""
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses a key that is there twice: of two variants of one name, YAML would drop the first in silence."""
 
@@ -78,13 +82,36 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The YAML value of a text; a UserError with line and column if it is not YAML."""
+    """The YAML value of a text; a UserError, with line and column if it is not YAML, or if it is nested too deep."""
     try:
-        return yaml.load(text, _Loader)
+        value = yaml.load(text, _Loader)
+    except RecursionError:
+        raise _too_deep(where) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(f"{where} must be YAML; {getattr(error, 'problem', None) or 'it is not'}{at}.") from None
+
+    if _is_deeper(value, _DEEPEST):
+        raise _too_deep(where)
+    return value
+
+
+def _too_deep(where: str) -> UserError:
+    return UserError(f"{where} must be nested at most {_DEEPEST} levels deep; it is nested deeper. Write it flatter.")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and mappings are nested deeper; each is looked at once a level, as often as aliases repeat it."""
+    held = {id(value): value}
+    for _ in range(levels):
+        held = {id(inner): inner for outer in held.values() for inner in _inner(outer)}
+    return bool(held)
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    """What a list or a mapping holds."""
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

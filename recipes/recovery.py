@@ -72,6 +72,6 @@ def _environment(folder: Path) -> dict[str, str]:
     """What the run wrote of its machine; nothing if that cannot be read."""
     try:
         found = json.loads((folder / "environment.json").read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from baseline.errors import UserError
 from recipes.cli import main
-from recipes.parse import assign_, parse_assignments
+from recipes.parse import assign_, parse_assignments, parse_yaml
 from recipes.schema import check_recipe, read_recipe, recipe_json_schema, shipped_recipes
 
 GOOD: dict[str, Any] = {
@@ -191,6 +191,21 @@ def test_values_can_be_set_from_outside() -> None:
     assert recipe.measure.runtimes == ["eager"]
     assert recipe.gates.max_file_mb == 2.5
     assert content["variants"]["pruned-30"][0] == {"prune": {"params_cut": 0.4}}
+
+
+@pytest.mark.parametrize("text", ["[" * 20_000, "[" * 33 + "]" * 33, "&a [*a]", "{a: " * 40 + "1" + "}" * 40])
+def test_what_is_nested_too_deep_is_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "deep.yaml").write_text(f"variants: {text}\n")
+    said = "must be nested at most 32 levels deep"
+    with pytest.raises(UserError, match=said):
+        read_recipe(str(tmp_path / "deep.yaml"))
+    with pytest.raises(UserError, match=said):
+        read_recipe("demo", (f"variants={text}",))
+
+
+def test_aliases_that_repeat_each_other_are_looked_at_once() -> None:
+    lines = ["a0: &a0 [1, 1]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 25))]
+    assert len(parse_yaml("\n".join(lines), "x")) == 25
 
 
 def test_assignments_nest_and_read_yaml() -> None:
