@@ -7,10 +7,15 @@ from baseline.output import output_folder
 from compress.deployable import Deployed, export_checked
 from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import RUNTIMES, files_of
-from recipes.resolve import SHIPPED, artifact_folder
+from recipes.resolve import artifact_folder, plain_name
 
 _OTHER_NAMES = {"openvino": "xml", "tensorrt": "engine"}
 """Kinds of files by the names that people know them by."""
+_NETWORK_FILES = (
+    *(RUNTIMES[name].suffix for name in RUNTIMES),
+    *(".bin", ".ckpt", ".pkl", ".pt", ".pth", ".safetensors", ".tflite"),
+)
+"""What the names of networks' files end in; a folder's name may hold any other dot."""
 
 
 def targets(name: str, kinds: str, out: Path) -> dict[Path, str]:
@@ -27,14 +32,14 @@ def targets(name: str, kinds: str, out: Path) -> dict[Path, str]:
             raise unknown_name("kind of deployable", kind, [*by_kind, *_OTHER_NAMES, "original"])
         if named.count(kind) > 1:
             raise UserError(f"--to must name every kind once; it names {kind} {named.count(kind)} times.")
-    if out.suffix and not out.is_dir():
+    if out.suffix in _NETWORK_FILES and not out.is_dir():
         if len(named) > 1 or out.suffix != f".{named[0]}":
             wanted = f"end in .{named[0]}" if len(named) == 1 else "be a folder for several kinds"
             kind = out.suffix.removeprefix(".")
             advice = f" Or add --to {kind}." if len(named) == 1 and kind in by_kind else ""
             raise UserError(f"--out must {wanted}; got {out}.{advice}")
         return {out: by_kind[named[0]]}
-    stem = name if name in SHIPPED else Path(name).resolve().name
+    stem = plain_name(name)
     return {out / f"{stem}.{kind}": by_kind[kind] for kind in named}
 
 
