@@ -9,8 +9,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-console = Console(stderr=True)
-"""Where people read what goes on; numbers that were asked for go to standard output."""
+console = Console(stderr=True, markup=False, emoji=False)
+"""Where people read what goes on; numbers that were asked for go to standard output. Names are shown as they are."""
 
 _SECONDS_BETWEEN_LINES = 30.0
 
@@ -59,13 +59,13 @@ def progress(label: str, total: int, done: int = 0) -> Iterator[Steps]:
 @contextmanager
 def _bar(label: str, total: int, done: int) -> Iterator[_Show]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(label, total=total, completed=done, note="")

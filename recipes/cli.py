@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from baseline.errors import UserError, unknown_name
 from baseline.names import print_any_name
@@ -50,7 +51,7 @@ class Commands(click.Group):
         try:
             return super().main(*args, **kwargs)
         except UserError as error:
-            Console(stderr=True, soft_wrap=True, highlight=False).print("[red]error:[/red]", end=" ")
+            Console(stderr=True, soft_wrap=True, highlight=False).print(Text("error:", style="red"), end=" ")
             click.echo(str(error), err=True)
             sys.exit(2)
 

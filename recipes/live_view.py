@@ -11,6 +11,7 @@ from rich.text import Text
 
 from recipes.live import RunState, StageState, Status, VariantState
 from recipes.run_log import StageProgress
+from reports.folding_text import FoldingText
 from reports.table import DASH
 
 _MARKS: dict[Status, tuple[str, str]] = {
@@ -111,7 +112,7 @@ def _variants(state: RunState) -> Table:
     table.add_column("time", justify="right", no_wrap=True)
     for variant in state.variants:
         seconds = [part.seconds for part in variant.parts() if part.seconds is not None]
-        table.add_row(Text(variant.name), _chips(variant), clock(sum(seconds)) if seconds else "")
+        table.add_row(FoldingText(variant.name), _chips(variant), clock(sum(seconds)) if seconds else "")
     return table
 
 

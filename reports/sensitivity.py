@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from reports.folding_text import FoldingText
 from reports.markdown import stopped
 from reports.pruning import Curves, by_reason, prune_entry
 from reports.record import Report
@@ -53,12 +54,12 @@ def sensitivity_table(curves: Mapping[str, Any]) -> Table:
         caption=Text("\n".join(caption), style="dim"),
         caption_justify="left",
     )
-    table.add_column("Group", overflow="fold")
+    table.add_column("Group")
     for ratio in found.ratios:
         table.add_column(percent(ratio), justify="right", no_wrap=True)
     for group in found.most_sensitive_first():
         losses = found.losses(group)
-        table.add_row(Text(group), *(loss_text(losses.get(ratio)) for ratio in found.ratios))
+        table.add_row(FoldingText(group), *(loss_text(losses.get(ratio)) for ratio in found.ratios))
     return table
 
 

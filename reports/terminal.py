@@ -6,6 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from reports.folding_text import FoldingText
 from reports.record import Report
 from reports.table import Cell, Row, Table, gates_verdict, holds, tabulate
 
@@ -55,14 +56,14 @@ class _TerminalTable:
         part = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, padding))
         for place in places:
             column, width = self._table.columns[place], self._width(place)
-            part.add_column(Text(column.heading), justify="right" if place else "left", width=width, overflow="fold")
+            part.add_column(FoldingText(column.heading), justify="right" if place else "left", width=width)
         for row in self._table.rows:
             part.add_row(*(self._text(row, place) for place in places), end_section=row.kind == "teacher")
         return part
 
     def _text(self, row: Row, place: int) -> Text:
         first, *second = self._lines(row.cells[place])
-        text = Text(first, style="bold" if place == 0 and row.kind != "blurred" else "")
+        text = FoldingText(first, style="bold" if place == 0 and row.kind != "blurred" else "")
         failed = place == 0 and row.kind == "variant" and not holds(row.variant)
         return text.append("\n" + second[0], style="red" if failed else "dim") if second else text
 

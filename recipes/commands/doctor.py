@@ -5,9 +5,10 @@ import json
 import re
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from recipes.plain_table import plain_list
+from recipes.printing import output
+from reports.folding_text import FoldingText
 
 _USED_FOR = {
     "track": "for train --track",
@@ -29,10 +30,10 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = plain_list()
     for name, found in rows.items():
-        table.add_row(Text(name, style="bold"), Text(found))
-    Console().print(table)
+        table.add_row(FoldingText(name, style="bold"), found)
+    output().print(table)
 
 
 def _runtimes() -> dict[str, str]:

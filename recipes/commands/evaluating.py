@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from baseline.measurement import METRICS
@@ -14,6 +12,7 @@ from baseline.settings import DataSettings
 from recipes.options import data_options, json_option
 from recipes.parse import parse
 from recipes.plain_table import plain_table
+from recipes.printing import output
 
 _DIGITS = {"psnr_db": 2, "ssim": 3, "lpips": 3, "edge_sharpness": 2}
 """The metrics shown of each picture, with so many decimals that all fit on 80 columns."""
@@ -42,7 +41,7 @@ def evaluate(network: str, data: str, root: Path | None, as_json: bool, **extras
     if as_json:
         click.echo(json.dumps(result, indent=1))
         return
-    console = Console()
+    console = output()
     console.print(_scores(result))
     if "against" in result:
         name = f"{network} (self-ensemble)" if extras["ensemble"] else network
@@ -56,7 +55,7 @@ def _scores(result: dict[str, Any]) -> Table:
     """A row for each picture, then the mean and its interval."""
     table = plain_table("picture", *(_heading(key) for key in _DIGITS))
     for row in result["pictures"]:
-        table.add_row(escape(row["name"]), *(_change(key, row[f"blurred_{key}"], row[key]) for key in _DIGITS))
+        table.add_row(row["name"], *(_change(key, row[f"blurred_{key}"], row[key]) for key in _DIGITS))
     table.add_section()
     table.add_row("mean", *(_change(key, result["blurred"][key], result[key]["mean"]) for key in _DIGITS))
     if result["psnr_db"]["ci95"] is not None:
@@ -67,7 +66,7 @@ def _scores(result: dict[str, Any]) -> Table:
 
 def _differences(title: str, against: dict[str, Any]) -> Table:
     """The mean difference in each metric, paired by picture, and whether it is more than chance."""
-    table = plain_table(escape(title), "difference", "95% interval", "beyond zero")
+    table = plain_table(title, "difference", "95% interval", "beyond zero")
     for key in _DIGITS:
         found, digits = against[key], METRICS[key].decimals
         interval = "" if found["ci95"] is None else _interval(found["ci95"], f"+.{digits}f")

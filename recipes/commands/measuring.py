@@ -7,11 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from recipes.options import json_option, parse_size
 from recipes.plain_table import plain_table
+from recipes.printing import output
 
 if TYPE_CHECKING:
     from recipes.timing import Grid, Measured
@@ -90,7 +89,7 @@ def _as_json(row: LatencyRow, conditions: str) -> dict[str, Any]:
 def _print(measured: Measured, grid: Grid) -> None:
     """A table for each combination, with what is missing and why, and the conditions under the last."""
     memory = grid.memory
-    console = Console()
+    console = output()
     for (size, batch, threads), rows in itertools.groupby(measured.rows, lambda r: (r.size, r.batch, r.threads)):
         group = list(rows)
         click.echo(f"{group[0].device}, {threads} threads, {batch}x3x{size[0]}x{size[1]}")
@@ -100,7 +99,7 @@ def _print(measured: Measured, grid: Grid) -> None:
         for row in group:
             values = [row.median_ms, row.p10_ms, row.p90_ms, row.pictures_per_s, row.megapixels_per_s]
             shown = [_number(value) for value in (*values, *([row.peak_mb] if memory else []))]
-            table.add_row(Text(f"{_name(row)}{' *' if row.fastest else ''}"), *shown)
+            table.add_row(f"{_name(row)}{' *' if row.fastest else ''}", *shown)
         console.print(table)
         for row in group:
             for reason in (row.missing, row.peak_missing if memory else None):

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from baseline.settings import DataSettings
 from recipes.options import Command, data_options, json_option
 from recipes.parse import parse, parse_yaml
+from recipes.printing import output
 from recipes.targets import TARGETS
 
 _criterion_option = click.option(
@@ -60,7 +60,7 @@ def verify_prune(network: str, arguments: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=1))
         return
-    Console().print(checks_table(checks))
+    output().print(checks_table(checks))
     exact = sum(check.protected_because is None for check in checks)
     click.echo(f"{exact} of {len(checks)} groups can be pruned exactly; {len(checks) - exact} are protected")
 
@@ -87,7 +87,7 @@ def sensitivity(
     if as_json:
         click.echo(json.dumps(curves, indent=1))
         return
-    Console().print(sensitivity_table(curves))
+    output().print(sensitivity_table(curves))
     click.echo(f"wrote {out / 'sensitivity.json'} and {out / 'sensitivity.html'}")
 
 
@@ -123,7 +123,7 @@ def prune(network: str, data: str, root: Path | None, out: Path | None, dry_run:
     settings = settings_from(network, typed, {**given, "latency": place})
     from recipes.plan_view import show_plan, show_report
 
-    console = Console()
+    console = output()
     if dry_run or out is None:
         show_plan(console, plan_named(network, settings, chosen))
         return

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import click
 from pydantic import BaseModel
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from baseline.atomic import write_whole
 from baseline.errors import UserError
 from recipes.listing import describe
 from recipes.options import json_option, override_option
-from recipes.plain_table import plain_table
+from recipes.plain_table import plain_list, plain_table
+from recipes.printing import output
 from recipes.resolve import artifact_folder
 from recipes.schema import SUFFIXES, read_recipe, recipe_json_schema, recipe_path, recipe_text
+from reports.folding_text import FoldingText
 from reports.table import DASH
 
 
@@ -38,10 +38,10 @@ def ls(what: str, timed: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(listed, indent=1))
         return
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table = plain_list()
     for name, about in listed.items():
-        table.add_row(Text(name, style="bold"), Text(about))
-    Console().print(table)
+        table.add_row(FoldingText(name, style="bold"), about)
+    output().print(table)
 
 
 def _list_students(timed: bool, as_json: bool) -> None:
@@ -58,8 +58,8 @@ def _list_students(timed: bool, as_json: bool) -> None:
     for row in (table.teacher, *table.students):
         against = (f"{row.params / 1e6:.3f} M", f"{row.macs / 1e9:.2f}")
         latencies = (DASH if ms is None else f"{ms:.1f}" for ms in row.latency_ms.values())
-        shown.add_row(Text(row.name, style="bold"), *against, *latencies, Text(row.about))
-    console = Console()
+        shown.add_row(FoldingText(row.name, style="bold"), *against, *latencies, row.about)
+    console = output()
     console.print(shown)
     console.print(Text(f"Sized after the shipped teacher; {table.conditions}.", style="dim"))
     console.print(Text(f"MACs do not count: {', '.join(table.uncounted)}.", style="dim"))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from baseline.errors import UserError, unknown_name
 from compress.runtimes.table import RUNTIMES, files_of, size_mb
 from recipes.options import json_option
 from recipes.plain_table import plain_table
+from recipes.printing import output
 from recipes.recovery import read_run
 from recipes.run_folder import making
 from reports.recommend import QUANTITIES, Candidate, Choice, Found, Limits, at_place, candidates_of, choose
@@ -123,9 +123,10 @@ def _found(report: Report, folder: Path) -> dict[tuple[str, str], Found]:
 def _print(choice: Choice, limits: Limits, report: Report, folder: Path) -> None:
     best_of_each = {candidate.record.name: candidate for candidate in reversed(choice.ranked)}
     shown = [c for c in choice.ranked if c is best_of_each[c.record.name] and c.record.status == "done"]
-    console, table = Console(width=_WIDEST), _table(shown, limits)
-    # No name or number is cut: a terminal that is narrower wraps the lines.
-    console.width = Measurement.get(console, console.options, table).maximum
+    console, table = output(), _table(shown, limits)
+    # Names fold. No number is cut: a terminal that is narrower than all of them wraps the lines.
+    least = Measurement.get(console, console.options.update(width=_WIDEST), table).minimum
+    console.width = max(console.width, least)
     console.print(table)
     others = sum(candidate.record.status == "done" for candidate in choice.ranked) - len(shown)
     if others:
@@ -146,7 +147,7 @@ def _table(candidates: list[Candidate], limits: Limits) -> Table:
     table = plain_table("variant", "on", *titles)
     for candidate in candidates:
         place = candidate.place.removeprefix(" on ")
-        table.add_row(Text(candidate.record.name), place, *(_cell(candidate, key, limits) for key in QUANTITIES))
+        table.add_row(candidate.record.name, place, *(_cell(candidate, key, limits) for key in QUANTITIES))
     return table
 
 

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from baseline.errors import UserError
 from baseline.output import output_folder
 from recipes.options import json_option
+from recipes.printing import output
 from recipes.recovery import read_run
 from recipes.run_folder import making
 from reports.card import write_cards
@@ -84,7 +84,7 @@ def diff(old: Path, new: Path, form: str, as_json: bool, fail_on_change: bool) -
     if as_json or form == "json":
         click.echo(found.model_dump_json(indent=1))
     else:
-        Console().print(diff_view(found))
+        output().print(diff_view(found))
     if fail_on_change and found.with_verdict("worse"):
         sys.exit(1)
 
@@ -116,7 +116,7 @@ def _tell_gaps(name: str, read: Report, folder: Path) -> None:
 
 def show_report(shown: Report, folder: Path) -> None:
     """Print a report's table, and where its page is."""
-    Console().print(terminal_table(shown))
+    output().print(terminal_table(shown))
     click.echo(f"report: {folder / 'report.html'}")
 
 

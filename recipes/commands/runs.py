@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from baseline.networks.zoo import by_name_alone
@@ -14,6 +13,7 @@ from recipes.commands.reporting import show_report
 from recipes.expectations import unmet
 from recipes.options import data_options, override_option
 from recipes.parse import assign_, parse_yaml
+from recipes.printing import output
 from recipes.recovery import read_run
 from recipes.run_folder import RUNS, recipe_of
 from recipes.schema import Recipe, check_recipe, read_recipe
@@ -92,7 +92,7 @@ def _show_plans(recipe: Recipe, out: Path) -> None:
     from recipes.plan_view import show_plan
     from recipes.planning import planned_chains
 
-    console, impossible = Console(), False
+    console, impossible = output(), False
     for name, steps in planned_chains(recipe, out):
         console.print(Text(name, style="bold underline"))
         for step in steps:

@@ -12,6 +12,7 @@ from rich.live import Live
 from recipes.live import RunState, live_state
 from recipes.live_view import live_view
 from recipes.options import json_option
+from recipes.printing import output
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -26,7 +27,7 @@ def watch(folder: Path, once: bool, as_json: bool) -> None:
     Only the run's files are read: it may run anywhere, and does not notice. Exit code 1 if it was stopped before its
     end.
     """
-    console = Console()
+    console = output()
     if as_json:
         state = live_state(folder)
         click.echo(state.model_dump_json(indent=1))
