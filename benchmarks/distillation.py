@@ -38,10 +38,10 @@ from baseline.settings import DataSettings, LossSettings
 from compress.cost import cost
 from compress.distill import distillation
 from compress.features import Adapted, matched_by_scale
-from compress.latency import cpu_stopwatch
 from compress.lessons import LessonCache, Teacher
 from compress.machine import describe_machine
 from compress.quantize import open_artifact
+from compress.stopwatch import cpu_stopwatch
 from compress.students import Plan, student_plan
 from compress.teaching_settings import DistillSettings
 from recipes.resolve import artifact_folder

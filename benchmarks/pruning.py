@@ -30,6 +30,7 @@ from baseline.artifact import Artifact, load
 from baseline.data.datasets import open_data
 from baseline.data.loader import Batch, fixed_crops
 from baseline.data.pairs import DataSet
+from baseline.errors import UserError
 from baseline.evaluate import Unchanged, mean_psnr
 from baseline.restorer import NetworkRestorer
 from baseline.settings import DataSettings
@@ -38,15 +39,16 @@ from compress.channels import Channels, removed
 from compress.cost import cost
 from compress.criteria import CRITERIA
 from compress.distill import distillation
-from compress.latency import LatencySettings, time_in_turn
+from compress.latency import Untimed, time_in_turn
 from compress.layer_latency import LayerLatency, liked_multiple
 from compress.lessons import Teacher
 from compress.machine import describe_machine
 from compress.pricing import PricedNetwork
 from compress.prune import Surveyed, apply_, plan, sensitivity_of, survey
 from compress.pruning_settings import LatencyPlace, PruneSettings
-from compress.runtimes.table import file_runtime, open_deployable
+from compress.runtimes.table import file_runtime
 from compress.sensitivity import Sensitivity
+from compress.target import Target
 from compress.teaching_settings import DistillSettings
 from compress.verify import check_groups
 from compress.widths import ALLOCATIONS
@@ -139,10 +141,16 @@ class Bench:
         return path
 
     def timed(self, files: dict[str, Path], rounds: int) -> dict[str, float]:
-        """Median milliseconds of the files, in turn."""
-        restorers = {name: open_deployable(path) for name, path in files.items()}
-        timing = LatencySettings(SIZE, threads=PLACE.threads, rounds=rounds)
-        return {n: t.median_ms for n, t in time_in_turn(restorers, "cpu", timing).items()}
+        """Median milliseconds of the files, in turn; a UserError if one cannot be timed."""
+        targets = {name: Target(str(path), "aoti", size=SIZE, threads=PLACE.threads) for name, path in files.items()}
+        medians = {}
+        for name, timed in time_in_turn(targets, rounds).items():
+            if isinstance(timed, Untimed):
+                raise UserError(f"{name} must be timed; {timed.reason}.")
+            medians[name] = timed.median_ms
+            if timed.noise.noisy:
+                click.echo(f"{name} is noisy: {timed.noise.reasons}", err=True)
+        return medians
 
 
 @click.group()

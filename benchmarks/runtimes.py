@@ -23,11 +23,12 @@ from baseline.artifact import Artifact, load
 from baseline.errors import UserError
 from compress.deployable import export_checked
 from compress.graph import deployed_graph, used_bytes
-from compress.latency import LatencySettings, time_in_turn
+from compress.latency import Latency, Untimed, time_in_turn
 from compress.machine import describe_machine
 from compress.quantize import Material, dtype_of, open_artifact, quantize
 from compress.quantizing_settings import QuantizeSettings
-from compress.runtimes.table import RUNTIMES, file_runtime, open_deployable, size_mb
+from compress.runtimes.table import RUNTIMES, file_runtime, runtime_of, size_mb
+from compress.target import Target
 
 PRECISIONS: dict[str, dict[str, Any] | None] = {
     "fp32": None,
@@ -109,10 +110,9 @@ def time_(work: Path, rounds: int, out: Path | None) -> None:
     notes = json.loads((work / NOTES).read_text())
     size = notes["size"]
     files = {name: work / note["file"] for name, note in notes["files"].items() if "file" in note}
-    restorers = {name: open_deployable(path) for name, path in files.items()}
     rows = []
     for threads in (2, 1):
-        taken = time_in_turn(restorers, "cpu", LatencySettings((size, size), threads=threads, rounds=rounds))
+        taken = timed_files(files, (size, size), threads, rounds)
         rows += [
             {
                 "threads": threads,
@@ -139,23 +139,36 @@ def time_(work: Path, rounds: int, out: Path | None) -> None:
     show(record)
 
 
-def fastest(taken: dict[str, Any], precision: str) -> float:
+def timed_files(files: dict[str, Path], size: tuple[int, int], threads: int, rounds: int) -> dict[str, Latency]:
+    """The latencies of all files, in turn; a UserError if one cannot be timed."""
+    targets = {n: Target(str(path), runtime_of(path.suffix), size=size, threads=threads) for n, path in files.items()}
+    taken = {}
+    for name, timed in time_in_turn(targets, rounds).items():
+        if isinstance(timed, Untimed):
+            raise UserError(f"{name} must be timed; {timed.reason}.")
+        taken[name] = timed
+    return taken
+
+
+def fastest(taken: dict[str, Latency], precision: str) -> float:
     """The least median of all runtimes at one precision."""
     return float(min(latency.median_ms for name, latency in taken.items() if name.split()[1] == precision))
 
 
 def show(record: dict[str, Any]) -> None:
     """The record as a table with its conditions."""
-    table = Table("threads", "file", "MB", "median ms", "p10", "p90", "x own FP32", "x fastest FP32")
+    table = Table("threads", "file", "MB", "median ms", "p10", "p90", "x own FP32", "x fastest FP32", "noisy")
     for row in record["rows"]:
         numbers = [f"{row[key]:.1f}" for key in ("median_ms", "p10_ms", "p90_ms")]
+        noisy = ", ".join(reason["kind"] for reason in row["noise"]["reasons"])
         ratios = [f"{row[key]:.2f}" for key in ("faster_than_own_fp32", "faster_than_fastest_fp32")]
-        table.add_row(str(row["threads"]), row["file"], f"{row['file_mb']:.2f}", *numbers, *ratios)
+        table.add_row(str(row["threads"]), row["file"], f"{row['file_mb']:.2f}", *numbers, *ratios, noisy)
     Console().print(table)
     for name, note in record["files"].items():
         if "missing" in note:
             click.echo(f"{name}: not there: {note['missing']}")
-    click.echo(f"{record['network']}; {record['input']}; files in turn, {record['rounds']} rounds after warm-up")
+    how = f"files in turn, each in a process of its own, {record['rounds']} calls or more"
+    click.echo(f"{record['network']}; {record['input']}; {how}")
     click.echo(f"load average before: {record['load_before']}; machine: {record['machine']}")
 
 

@@ -13,17 +13,21 @@ from baseline.errors import UserError
 from baseline.restorer import Restorer
 from compress.channels import removed
 from compress.half import HalfPrecision
-from compress.latency import LatencySettings, time_in_turn
+from compress.latency import Latency, Timed, Untimed, time_here, time_in_turn
 from compress.prune import PrunePlan, Surveyed, plan
 from compress.pruning_settings import LatencyPlace, PruneSettings
 from compress.runtimes.table import RUNTIMES, file_runtime, memory_runtime
 from compress.sensitivity import Sensitivity
+from compress.target import Target
 
 _CLOSE = 0.03
 """How far the measured latency may be from the asked one, as a share of it, before the plan is corrected."""
 
 Clock = Callable[[nn.Module, nn.Module, LatencyPlace], dict[str, float | str]]
-"""The unpruned and the pruned network -> `unpruned_latency_ms` and `latency_ms`, or `missing` with the reason."""
+"""The unpruned and the pruned network -> `unpruned_latency_ms` and `latency_ms`, or `missing` with the reason.
+
+Where one is noisy, `noise` holds the kinds of its reasons.
+"""
 
 _CLOCKED_AS = {"cpu": "aoti", "cuda": "inductor"}
 """The runtime that the clock is read on: the one that single layers are timed with, too."""
@@ -35,17 +39,30 @@ def measure_both(unpruned: nn.Module, pruned: nn.Module, place: LatencyPlace) ->
     unavailable = (file_runtime if RUNTIMES[runtime].suffix else memory_runtime)(runtime).unavailable(place.device)
     if unavailable:
         return {"missing": unavailable}
-    with tempfile.TemporaryDirectory() as folder:
-        restorers = {
-            name: _deployed(network, runtime, place, Path(folder) / name)
-            for name, network in (("unpruned", unpruned), ("pruned", pruned))
-        }
-        taken = time_in_turn(restorers, place.device, LatencySettings(size=place.size, threads=place.threads))
-    return {
-        "unpruned_latency_ms": taken["unpruned"].median_ms,
-        "latency_ms": taken["pruned"].median_ms,
+    networks = {"unpruned": unpruned, "pruned": pruned}
+    if RUNTIMES[runtime].suffix is None:
+        taken = time_here(
+            {name: _in_memory(n, runtime, place) for name, n in networks.items()}, _target("", runtime, place)
+        )
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            files = {name: _exported(n, runtime, place, Path(folder) / name) for name, n in networks.items()}
+            taken = time_in_turn({name: _target(str(path), runtime, place) for name, path in files.items()})
+    return _as_measured(taken["unpruned"], taken["pruned"], runtime)
+
+
+def _as_measured(unpruned: Timed, pruned: Timed, runtime: str) -> dict[str, float | str]:
+    for one in (unpruned, pruned):
+        if isinstance(one, Untimed):
+            return {"missing": one.reason}
+    both = [one for one in (unpruned, pruned) if isinstance(one, Latency)]
+    noise = dict.fromkeys(reason.kind for one in both for reason in one.noise.reasons)
+    measured: dict[str, float | str] = {
+        "unpruned_latency_ms": both[0].median_ms,
+        "latency_ms": both[1].median_ms,
         "runtime": runtime,
     }
+    return measured | ({"noise": " ".join(noise)} if noise else {})
 
 
 def plan_by_clock(
@@ -106,12 +123,16 @@ def _asked_ms(planned: PrunePlan, settings: PruneSettings) -> float | None:
     return None if whole is None else (1 - asked) * float(whole)
 
 
-def _deployed(network: nn.Module, runtime: str, place: LatencyPlace, stem: Path) -> Restorer:
-    suffix = RUNTIMES[runtime].suffix
-    if suffix is None:
-        own = copy.deepcopy(network)
-        return memory_runtime(runtime).wrap(HalfPrecision(own.half()) if place.dtype == "fp16" else own, place.device)
-    module = file_runtime(runtime)
-    path = stem.with_suffix(suffix)
-    module.export(network, path, place.size)
-    return module.open_file(path)
+def _target(path: str, runtime: str, place: LatencyPlace) -> Target:
+    return Target(path, runtime, place.device, place.size, threads=place.threads)
+
+
+def _in_memory(network: nn.Module, runtime: str, place: LatencyPlace) -> Restorer:
+    own = copy.deepcopy(network)
+    return memory_runtime(runtime).wrap(HalfPrecision(own.half()) if place.dtype == "fp16" else own, place.device)
+
+
+def _exported(network: nn.Module, runtime: str, place: LatencyPlace, stem: Path) -> Path:
+    path = stem.with_suffix(str(RUNTIMES[runtime].suffix))
+    file_runtime(runtime).export(network, path, place.size)
+    return path

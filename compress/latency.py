@@ -1,114 +1,130 @@
-"""Latency of restorers, taken in turn (A B C A B C), so that a drift of the machine meets all of them alike."""
+"""Latency of targets, each in a process of its own, in turn (A B C A B C) while the others sleep.
+
+In one process, the thread pools of one runtime take the processors of the next: they wait for work by spinning. Taken
+in turn, a drift of the machine meets all targets alike.
+"""
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from baseline.errors import UserError
-from baseline.restorer import Restorer, check_size
+from baseline.restorer import Restorer
+from compress.calm import fall_asleep
+from compress.noise import Noise, Turn, noise_of
+from compress.target import Target
+from compress.timing_process import TimingProcess
+from compress.timing_worker import TimingFailedError, TimingWorker
 
-
-@dataclass(frozen=True)
-class LatencySettings:
-    """How to time: N,3,H,W of batch and size (height, width), rounds over all restorers after the warm-up rounds."""
-
-    size: tuple[int, int] = (256, 256)
-    batch: int = 1
-    threads: int | None = None
-    warmup: int = 3
-    rounds: int = 20
+ROUNDS = 20
+"""Timed calls of each target, unless more or fewer are asked for."""
+_TURNS = 5
+"""So often each target has its turn, with a share of its calls."""
+_TAKES = 3
+"""So often a target is timed before a noisy latency is believed."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds a call: the median and the tenths below and above."""
+    """Milliseconds a call: the median and the tenths below and above; and the verdict on them."""
 
     median_ms: float
     p10_ms: float
     p90_ms: float
     threads: int
+    noise: Noise
 
 
-Stopwatch = Callable[[Callable[[], object]], float]
-"""Runs something and returns how many milliseconds it took."""
+@dataclass(frozen=True)
+class Untimed:
+    """Why a target has no latency."""
+
+    reason: str
 
 
-def cpu_stopwatch(call: Callable[[], object]) -> float:
-    """Wall-clock time on a CPU."""
-    start = time.perf_counter_ns()
-    call()
-    return (time.perf_counter_ns() - start) / 1e6
+Timed = Latency | Untimed
 
 
-def cuda_stopwatch(call: Callable[[], object]) -> float:
-    """Time on a GPU between two events, synchronised."""
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-    start.record()
-    call()
-    end.record()
-    end.synchronize()
-    return float(start.elapsed_time(end))
+def time_in_turn(targets: Mapping[str, Target], rounds: int = ROUNDS) -> dict[str, Timed]:
+    """Time every target; so many calls of each count, or more of quick ones. Noisy ones are timed again, to a limit."""
+    with contextlib.ExitStack() as stack:
+        # Started together: importing torch takes seconds.
+        return _timed(targets, {name: stack.enter_context(TimingProcess()) for name in targets}, rounds)
 
 
-@contextlib.contextmanager
-def threads_set(threads: int | None) -> Iterator[None]:
-    """Let torch, and the runtimes that follow it, use so many CPU threads meanwhile; None leaves them as they are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def time_here(restorers: Mapping[str, Restorer], target: Target, rounds: int = ROUNDS) -> dict[str, Timed]:
+    """Time restorers that no other process can open, as if each were the target, in this process: for GPUs alone.
+
+    There, nothing waits by spinning between the calls.
+    """
+    return _timed(dict.fromkeys(restorers, target), {n: TimingWorker(own) for n, own in restorers.items()}, rounds)
 
 
-def picture_for(settings: LatencySettings, device: str) -> Tensor:
-    """The random N,3,H,W that all restorers are timed on."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(settings.batch, 3, *settings.size, generator=generator).to(device)
+class _Worker(Protocol):
+    """What times one target: in a process of its own, or in this one."""
+
+    def open(self, target: Target) -> None: ...
+
+    def turn(self, calls: int) -> Turn: ...
 
 
-def first_call(restorer: Restorer, device: str, settings: LatencySettings) -> None:
-    """Let a restorer compile and allocate, as it will be timed; whatever it raises says why it cannot be."""
-    check_size(settings.size, restorer.size_multiple)
-    fixed = restorer.fixed_size
-    if fixed is not None and fixed != settings.size:
-        raise UserError(
-            f"the file takes {fixed[0]}x{fixed[1]} only; export one for {settings.size[0]}x{settings.size[1]}."
-        )
-    with threads_set(settings.threads):
-        restorer(picture_for(settings, device))
+def _timed(targets: Mapping[str, Target], workers: Mapping[str, _Worker], rounds: int) -> dict[str, Timed]:
+    threads = torch.get_num_threads()
+    session = _Session({n: replace(t, threads=t.threads or threads) for n, t in targets.items()}, workers)
+    session.open()
+    fall_asleep()
+    for take in range(1, _TAKES + 1):
+        session.take(rounds, take)
+    return {name: session.timed[name] for name in targets}
 
 
-def time_in_turn(
-    restorers: Mapping[str, Restorer], device: str, settings: LatencySettings, stopwatch: Stopwatch | None = None
-) -> dict[str, Latency]:
-    """Time every restorer on one random picture, a call of each in every round."""
-    for restorer in restorers.values():
-        check_size(settings.size, restorer.size_multiple)
-    watch = stopwatch or (cuda_stopwatch if device == "cuda" else cpu_stopwatch)
-    with threads_set(settings.threads):
-        times = _rounds(restorers, picture_for(settings, device), watch, settings)
-        threads = torch.get_num_threads()
-    return {name: _summary(taken, threads) for name, taken in times.items()}
+class _Session:
+    """The workers of some targets, and what was found of each until now."""
+
+    def __init__(self, targets: Mapping[str, Target], workers: Mapping[str, _Worker]) -> None:
+        self._targets, self._workers = targets, workers
+        self.timed: dict[str, Timed] = {}
+
+    def open(self) -> None:
+        """Open all targets, one after the other: compilers use every processor."""
+        for name, target in self._targets.items():
+            try:
+                self._workers[name].open(target)
+            except TimingFailedError as error:
+                self.timed[name] = Untimed(str(error))
+
+    def take(self, rounds: int, number: int) -> None:
+        """Time what was not timed yet, or noisy; of two noisy latencies the shorter is kept: noise adds to it."""
+        for name, turns in self._turns(rounds).items():
+            taken = _latency(turns, self._targets[name].threads or 1, number)
+            before = self.timed.get(name)
+            if isinstance(before, Latency) and taken.noise.noisy and before.median_ms < taken.median_ms:
+                taken = replace(before, noise=replace(before.noise, takes=number))
+            self.timed[name] = taken
+
+    def _turns(self, rounds: int) -> dict[str, list[Turn]]:
+        count = min(_TURNS, rounds)
+        turns: dict[str, list[Turn]] = {name: [] for name in self._targets if self._is_open(name)}
+        for _ in range(count):
+            for name in list(turns):
+                try:
+                    turns[name].append(self._workers[name].turn(-(-rounds // count)))
+                except TimingFailedError as error:
+                    self.timed[name] = Untimed(str(error))
+                    del turns[name]
+        return turns
+
+    def _is_open(self, name: str) -> bool:
+        """Whether a target's latency is still to be found."""
+        timed = self.timed.get(name)
+        return timed is None or (isinstance(timed, Latency) and timed.noise.noisy)
 
 
-def _rounds(
-    restorers: Mapping[str, Restorer], picture: Tensor, watch: Stopwatch, settings: LatencySettings
-) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in restorers}
-    for number in range(settings.warmup + settings.rounds):
-        for name, restorer in restorers.items():
-            taken_ms = watch(lambda run=restorer: run(picture))  # type: ignore[misc]
-            if number >= settings.warmup:
-                times[name].append(taken_ms)
-    return times
-
-
-def _summary(times: list[float], threads: int) -> Latency:
+def _latency(turns: list[Turn], threads: int, takes: int) -> Latency:
+    times = list(chain.from_iterable(turn.times_ms for turn in turns))
     p10, median, p90 = (float(q) for q in np.quantile(times, [0.1, 0.5, 0.9]))
-    return Latency(median, p10, p90, threads)
+    return Latency(median, p10, p90, threads, noise_of(turns, takes))

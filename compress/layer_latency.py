@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from baseline.atomic import write_whole
 from baseline.errors import UserError
 from baseline.progress import console
-from compress.latency import Stopwatch, cpu_stopwatch, cuda_stopwatch
 from compress.machine import describe_machine
 from compress.pricing import Layer, elements_price
 from compress.pruning_settings import LatencyPlace
+from compress.stopwatch import Stopwatch, stopwatch_for
 
 _WARMUP, _CALLS = 3, 15
 _CACHE_BYTES, _MOST_PICTURES = 2**22, 64
@@ -48,7 +48,7 @@ class LayerLatency:
         if place.device == "cuda" and not torch.cuda.is_available():
             raise UserError("latency.device must be there to be timed; there is no CUDA device. Take device cpu.")
         self.place = place
-        self._watch = stopwatch or (cuda_stopwatch if place.device == "cuda" else cpu_stopwatch)
+        self._watch = stopwatch or stopwatch_for(place.device)
         self._threads = place.threads or torch.get_num_threads()
         described = describe_machine() | {"threads": str(self._threads), "place": f"{place.device} {place.dtype}"}
         name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import TypeAdapter
 
-from baseline.restorer import Restorer
-from compress.latency import LatencySettings, time_in_turn
-from compress.quantize import dtype_of, open_artifact
-from compress.runtimes.table import ALWAYS, RUNTIMES, file_runtime, memory_runtime, open_deployable
+from compress.latency import Latency, Timed, Untimed, time_in_turn
+from compress.quantize import dtype_of
+from compress.runtimes.table import ALWAYS, RUNTIMES, file_runtime, memory_runtime
+from compress.target import Target
 from recipes.keys import code_and_versions, key_of
 from recipes.store import Store
 from recipes.subjects import Subject, artifact_of, checksums, packages_of
-from reports.record import LatencyRow
+from reports.record import LatencyRow, Noise
 
 if TYPE_CHECKING:
     from recipes.schema import MeasureSettings
+
+_LATENCIES = "latency.json"
+_TIMED = TypeAdapter(dict[str, Timed])
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def time_cached(
         timed = [s for s in subjects if reasons[s.name] is None]
         taken = _timed(store, timed, place, settings, machine) if timed else {}
         for subject in subjects:
-            rows[subject.name].append(_row(subject, place, settings, taken.get(subject.name), reasons[subject.name]))
+            found = taken.get(subject.name, Untimed(reasons[subject.name] or "not timed"))
+            rows[subject.name].append(_row(subject, place, settings, found))
     return {name: _fastest_marked(found) for name, found in rows.items()}
 
 
@@ -94,9 +99,16 @@ def why_not(subject: Subject, place: Place) -> str | None:
     return None if there else file_runtime(place.runtime).unavailable(place.device)
 
 
+def numbers_of(latency: Latency) -> dict[str, Any]:
+    """The times and the verdict, as a row holds them."""
+    times = {"median_ms": latency.median_ms, "p10_ms": latency.p10_ms, "p90_ms": latency.p90_ms}
+    return times | {"noise": Noise.model_validate(asdict(latency.noise))}
+
+
 def _timed(
     store: Store, subjects: list[Subject], place: Place, settings: MeasureSettings, machine: dict[str, str]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Timed]:
+    """What an equal run took, unless some of it is noisy or failed: then all is timed again."""
     identity = {
         "latency": {s.name: checksums(s) for s in subjects},
         "place": asdict(place),
@@ -105,42 +117,41 @@ def _timed(
     } | code_and_versions(__name__, packages=packages_of([place.runtime]))
 
     def work(output: Path, _: Path) -> None:
-        restorers = {s.name: _restorer_at(s, place) for s in subjects}
-        timing = LatencySettings(size=settings.size, threads=settings.threads, rounds=settings.rounds)
-        taken = time_in_turn(restorers, place.device, timing)
-        (output / "latency.json").write_text(json.dumps({name: asdict(one) for name, one in taken.items()}, indent=1))
+        taken = time_in_turn({s.name: _target(s, place, settings) for s in subjects}, settings.rounds)
+        (output / _LATENCIES).write_bytes(_TIMED.dump_json(taken, indent=1))
 
     key = key_of(identity)
-    entry = store.find(key) or store.make(key, identity, work)
-    result: dict[str, dict[str, float]] = json.loads((entry / "latency.json").read_text())
-    return result
+    entry = store.find(key)
+    if entry is not None and not _is_settled(_read(entry)):
+        shutil.rmtree(entry)
+        entry = None
+    return _read(entry or store.make(key, identity, work))
 
 
-def _restorer_at(subject: Subject, place: Place) -> Restorer:
-    if place.runtime in subject.files:
-        return open_deployable(subject.files[place.runtime])
-    return memory_runtime(place.runtime).wrap(open_artifact(artifact_of(subject)), place.device)
+def _read(entry: Path) -> dict[str, Timed]:
+    return _TIMED.validate_json((entry / _LATENCIES).read_bytes())
 
 
-def _row(
-    subject: Subject, place: Place, settings: MeasureSettings, taken: dict[str, float] | None, reason: str | None
-) -> LatencyRow:
-    dtype = "fp32" if subject.artifact is None else dtype_of(subject.artifact)
-    common: dict[str, Any] = {
-        "runtime": place.runtime,
-        "device": place.device,
-        "dtype": dtype,
-        "batch": 1,
-        "size": settings.size,
-    }
-    if taken is None:
-        return LatencyRow(**common, threads=0, missing=reason or "not timed")
-    file = subject.files.get(place.runtime)
-    return LatencyRow(
-        **common,
-        threads=int(taken["threads"]),
-        median_ms=taken["median_ms"],
-        p10_ms=taken["p10_ms"],
-        p90_ms=taken["p90_ms"],
-        file=None if file is None else file.name,
+def _is_settled(taken: dict[str, Timed]) -> bool:
+    return all(isinstance(one, Latency) and not one.noise.noisy for one in taken.values())
+
+
+def _target(subject: Subject, place: Place, settings: MeasureSettings) -> Target:
+    path = subject.files.get(place.runtime) or artifact_of(subject)
+    return Target(str(path), place.runtime, place.device, settings.size, threads=settings.threads)
+
+
+def _row(subject: Subject, place: Place, settings: MeasureSettings, taken: Timed) -> LatencyRow:
+    row = LatencyRow(
+        runtime=place.runtime,
+        device=place.device,
+        dtype="fp32" if subject.artifact is None else dtype_of(subject.artifact),
+        batch=1,
+        size=settings.size,
+        threads=0,
     )
+    if isinstance(taken, Untimed):
+        return row.model_copy(update={"missing": taken.reason})
+    file = subject.files.get(place.runtime)
+    update = {"threads": taken.threads, "file": None if file is None else file.name}
+    return row.model_copy(update=numbers_of(taken) | update)

@@ -32,7 +32,8 @@ def show_report(console: Console, report: PruneReport) -> None:
     measured = report.measured or {}
     if "latency_ms" in measured:
         whole, pruned = float(measured["unpruned_latency_ms"]), float(measured["latency_ms"])
-        console.print(Text(f"latency by the clock: {whole:.1f} to {pruned:.1f} ms ({measured['runtime']})"))
+        noise = f", noisy: {measured['noise']}" if "noise" in measured else ""
+        console.print(Text(f"latency by the clock: {whole:.1f} to {pruned:.1f} ms ({measured['runtime']}{noise})"))
     elif measured:
         console.print(Text(f"latency not measured: {measured['missing']}", style="yellow"))
 

@@ -99,8 +99,9 @@ def run_info(name: str, recipe: Recipe, data: DataSet, blurred: list[PictureScor
             "Gain kept: (variant - blurred) / (teacher - blurred), in mean PSNR.",
             f"Cost: parameters and MACs of the deployed graph (finest output only) at {height}x{width}; one MAC is "
             "one multiply-add as fvcore counts them, FLOPs are 2 x MACs; operators it leaves out are in each record.",
-            f"Latency: one {height}x{width} picture, all variants in turn in one run, median of "
-            f"{recipe.measure.rounds} rounds after warm-up, p10 and p90 beside it. Milliseconds hold for this machine.",
+            f"Latency: one {height}x{width} picture, each variant in a process of its own, in turn, the others asleep; "
+            f"median of at least {recipe.measure.rounds} calls after warm-up, p10 and p90 beside it. Noisy ones are "
+            "taken up to three times. Milliseconds hold for this machine.",
         ],
         blurred_psnr_db=quality["psnr_db"].mean,
         blurred_ssim=quality["ssim"].mean,

@@ -9,16 +9,25 @@ from pathlib import Path
 import torch
 
 from baseline.errors import UserError
-from baseline.restorer import Restorer
 from compress.clocks import clocks
-from compress.latency import Latency, LatencySettings, first_call, time_in_turn
-from compress.memory import Loadable, peak_mb
+from compress.latency import ROUNDS, Timed, Untimed, time_in_turn
+from compress.memory import peak_mb
 from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import RUNTIMES, file_runtime, runtime_of
-from recipes.measuring import Place, why_not
+from compress.target import Target
+from recipes.measuring import Place, numbers_of, why_not
 from recipes.resolve import artifact_folder, is_deployable
 from recipes.subjects import Subject
 from reports.record import LatencyRow
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What all networks are timed with: height and width, images in a batch, threads."""
+
+    size: tuple[int, int]
+    batch: int
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -30,13 +39,13 @@ class Grid:
     batches: tuple[int, ...] = (1,)
     threads: tuple[int | None, ...] = (None,)
     device: str = "cpu"
-    rounds: int = 20
+    rounds: int = ROUNDS
     memory: bool = False
 
-    def settings(self) -> Iterator[LatencySettings]:
-        """One for each combination; those of one size follow each other."""
+    def combinations(self) -> Iterator[Combination]:
+        """One for each size, batch and number of threads; those of one size follow each other."""
         for size, batch, threads in itertools.product(self.sizes, self.batches, self.threads):
-            yield LatencySettings(size, batch, threads, rounds=self.rounds)
+            yield Combination(size, batch, threads or torch.get_num_threads())
 
 
 @dataclass(frozen=True)
@@ -79,9 +88,9 @@ def measure_named(names: tuple[str, ...], grid: Grid) -> Measured:
     subjects = [subject for name in names for subject in _subjects(name, runtimes, grid.device)]
     rows: list[LatencyRow] = []
     with tempfile.TemporaryDirectory() as folder:
-        bench = _Bench(Path(folder), grid.device)
-        for settings in grid.settings():
-            rows += bench.rows(subjects, settings, grid.memory)
+        bench = _Bench(Path(folder), grid)
+        for combination in grid.combinations():
+            rows += bench.rows(subjects, combination)
         conditions = _conditions(grid.device)
     if all(row.missing for row in rows):
         first = rows[0]
@@ -102,33 +111,31 @@ def _conditions(device: str) -> str:
 
 @dataclass
 class _Bench:
-    """What is opened stays open, so that the next combination need not compile or load it again."""
+    """What is exported serves all combinations that its files take."""
 
     folder: Path
-    device: str
-    opened: dict[_Timed, Restorer] = field(default_factory=dict)
+    grid: Grid
     files: dict[_Timed, Path] = field(default_factory=dict)
+    exported_for: dict[_Timed, tuple[int, int]] = field(default_factory=dict)
 
-    def rows(self, subjects: list[_Timed], settings: LatencySettings, memory: bool) -> list[LatencyRow]:
+    def rows(self, subjects: list[_Timed], combination: Combination) -> list[LatencyRow]:
         """A row for each subject: all that can be are timed in turn."""
-        reasons = {subject: subject.reason or self._prepare(subject, settings) for subject in subjects}
-        restorers = {s.label: self.opened[s] for s in subjects if reasons[s] is None}
-        taken = time_in_turn(restorers, self.device, settings) if restorers else {}
-        rows = [self._row(s, settings, taken.get(s.label), reasons[s], memory) for s in subjects]
-        return _marked(rows)
+        reasons = {s: s.reason or self._why_no_file(s, combination.size) for s in subjects}
+        targets = {s.label: self._target(s, combination) for s in subjects if reasons[s] is None}
+        taken: dict[str, Timed] = time_in_turn(targets, self.grid.rounds) if targets else {}
+        timed = {s: taken.get(s.label, Untimed(reasons[s] or "not timed")) for s in subjects}
+        return _marked([self._row(s, combination, timed[s]) for s in subjects])
 
-    def _prepare(self, subject: _Timed, settings: LatencySettings) -> str | None:
-        """Open a subject if it is not open, and let it run once; the reason if it does not."""
+    def _why_no_file(self, subject: _Timed, size: tuple[int, int]) -> str | None:
+        """Export a subject that needs a file and has none that takes the size; the reason if that fails."""
+        known = self.exported_for.get(subject)
+        if not subject.exported or known == size or (known is not None and not RUNTIMES[subject.runtime].one_size):
+            return None
         try:
-            restorer = self.opened.get(subject)
-            outgrown = subject.exported and restorer is not None and restorer.fixed_size not in (None, settings.size)
-            if restorer is None or outgrown:
-                if subject.exported:
-                    self.files[subject] = self._export(subject, settings.size)
-                self.opened[subject] = self._loadable(subject).open()
-            first_call(self.opened[subject], self.device, settings)
-        except (UserError, RuntimeError) as error:  # a compiler, a kernel or the memory may not be up to the network
+            self.files[subject] = self._export(subject, size)
+        except (UserError, RuntimeError) as error:  # a compiler or the memory may not be up to the network
             return (str(error).strip().splitlines() or [type(error).__name__])[0].removesuffix(".")
+        self.exported_for[subject] = size
         return None
 
     def _export(self, subject: _Timed, size: tuple[int, int]) -> Path:
@@ -137,40 +144,34 @@ class _Bench:
         file_runtime(subject.runtime).export(open_artifact(subject.source), path, size)
         return path
 
-    def _loadable(self, subject: _Timed) -> Loadable:
-        path = self.files.get(subject, subject.source)
-        return Loadable(str(path), subject.runtime, self.device, subject.cuda_graphs is not False)
+    def _target(self, subject: _Timed, combination: Combination) -> Target:
+        path = str(self.files.get(subject, subject.source))
+        graphs = subject.cuda_graphs is not False
+        size, batch, threads = combination.size, combination.batch, combination.threads
+        return Target(path, subject.runtime, self.grid.device, size, batch, threads, graphs)
 
-    def _row(
-        self, subject: _Timed, settings: LatencySettings, taken: Latency | None, reason: str | None, memory: bool
-    ) -> LatencyRow:
+    def _row(self, subject: _Timed, combination: Combination, timed: Timed) -> LatencyRow:
         row = LatencyRow(
             network=subject.network,
             runtime=subject.runtime,
             cuda_graphs=subject.cuda_graphs,
-            device=self.device,
+            device=self.grid.device,
             dtype=subject.dtype,
-            threads=settings.threads or torch.get_num_threads(),
-            batch=settings.batch,
-            size=settings.size,
-            missing=reason,
+            threads=combination.threads,
+            batch=combination.batch,
+            size=combination.size,
         )
-        if taken is None:
-            return row
+        if isinstance(timed, Untimed):
+            return row.model_copy(update={"missing": timed.reason})
         file = self.files.get(subject) or (subject.source if subject.source.is_file() else None)
-        timed = {
-            "median_ms": taken.median_ms,
-            "p10_ms": taken.p10_ms,
-            "p90_ms": taken.p90_ms,
-            "file": file and file.name,
-        }
-        return row.model_copy(update=timed | self._peak(subject, settings, memory))
+        numbers = numbers_of(timed) | {"file": file and file.name}
+        return row.model_copy(update=numbers | self._peak(self._target(subject, combination)))
 
-    def _peak(self, subject: _Timed, settings: LatencySettings, memory: bool) -> dict[str, float | str]:
-        if not memory:
+    def _peak(self, target: Target) -> dict[str, float | str]:
+        if not self.grid.memory:
             return {"peak_missing": "ask with --memory"}
         try:
-            return {"peak_mb": peak_mb(self._loadable(subject), settings)}
+            return {"peak_mb": peak_mb(target)}
         except UserError as error:
             return {"peak_missing": str(error)}
 

@@ -8,6 +8,7 @@ from baseline.measurement import METRICS
 from reports.digits import change_text, latency_text, latency_texts
 from reports.files import files_of, teachers_size
 from reports.markdown import escaped
+from reports.noise import noise_text
 from reports.record import LatencyRow, Report, Variant
 from reports.table import DASH, Cell, Column, all_columns, latency_columns
 
@@ -84,7 +85,9 @@ def _latency_rows(report: Report, variant: Variant) -> Iterator[_Row]:
         ends = [] if row.p10_ms is None or row.p90_ms is None else [row.p10_ms, row.p90_ms]
         median, *spread = latency_texts([row.median_ms, *ends])
         change = change_text(row.median_ms, reference)
-        own = Cell(median, more=f"[{', '.join(spread)}]" if spread else "")
+        range_ = f"[{', '.join(spread)}]" if spread else ""
+        noise = f"noisy: {noise_text(row)}" if noise_text(row) else ""
+        own = Cell(median, more=" ".join(filter(None, (range_, noise))))
         yield _Row(_latency_heading(row), own, latency_text(reference) if reference else DASH, change)
 
 

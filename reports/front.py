@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from baseline.measurement import METRICS
 from reports.digits import change_text, latency_text
 from reports.files import smallest_file, teachers_size
+from reports.noise import NOISY, is_noisy
 from reports.record import LatencyRow, Report, Variant
 from reports.table import DASH, Cell, Column, all_columns, holds, timed_at, timing_conditions, why_missing
 
@@ -63,7 +64,8 @@ def _fastest_column(place: tuple[str, ...], named: tuple[str, ...]) -> Column:
             return Cell(DASH, missing=f"not timed on {', '.join(named)}")
         against = None if teacher is None or variant is report.teacher else teacher.median_ms
         change = change_text(row.median_ms, against)
-        return Cell(latency_text(row.median_ms), change=change, more=row.runtime, raw=(row.median_ms,))
+        runtime = f"{row.runtime}, {NOISY}" if is_noisy(row) else row.runtime
+        return Cell(latency_text(row.median_ms), change=change, more=runtime, raw=(row.median_ms,))
 
     names = ", ".join(named)
     return Column(f"fastest ({names})", "Latency", "ms", "lower", cell, (f"fastest_ms ({names})",), f"({names})")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from reports.change import Interval, NumberChange, beyond_noise
 from reports.comparable import machine_of
+from reports.noise import noise_text
 from reports.record import LatencyRow, Report, Variant
 from reports.table import timed_at
 
@@ -20,7 +21,7 @@ def latency_changes(one: Variant, other: Variant, elsewhere: str) -> Iterator[Nu
         elif place not in new:
             yield _gone(change, old[place], other)
         else:
-            yield _judged(change)
+            yield _trusted(_judged(change), old[place], new[place])
 
 
 def other_machine(one: Report, other: Report) -> str:
@@ -66,6 +67,19 @@ def _gone(change: NumberChange, old: LatencyRow, new: Variant) -> NumberChange:
     if missing is None:
         return change.judged("not comparable", "it is not timed any more")
     return change.judged("worse", f"it cannot be timed any more: {missing}")
+
+
+def _trusted(change: NumberChange, old: LatencyRow, new: LatencyRow) -> NumberChange:
+    """What is better or worse is not comparable where one of the times is noisy."""
+    noisy = next(
+        (
+            f"the {when} time is noisy: {noise_text(row)}"
+            for when, row in (("new", new), ("old", old))
+            if noise_text(row)
+        ),
+        "",
+    )
+    return change.judged("not comparable", noisy) if noisy and change.verdict in ("better", "worse") else change
 
 
 def _judged(change: NumberChange) -> NumberChange:

@@ -7,6 +7,7 @@ from typing import Any
 
 from baseline.measurement import METRICS
 from reports.digits import latency_text, latency_texts
+from reports.noise import noise_text
 from reports.record import LatencyRow, Report, Variant
 from reports.table import (
     DASH,
@@ -166,6 +167,7 @@ def _bar(variant: Variant, row: LatencyRow) -> dict[str, Any]:
     else:
         label = f"{latency_text(median)} {row.dtype}"
         said = "{} ms (p10 {}, p90 {})".format(*latency_texts([median, low or 0, high or 0]))
+        said += "<br>" + _wrapped(f"noisy: {noise_text(row)}") if noise_text(row) else ""
     hover = [f"<b>{_shown(variant.name)}</b>", f"{_shown(_place(row))}, {_shown(row.dtype)}", said, conditions]
     return {
         "name": variant.name,

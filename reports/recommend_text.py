@@ -5,6 +5,7 @@ from typing import Any
 
 from reports.digits import latency_text
 from reports.markdown import stopped
+from reports.noise import noise_text
 from reports.recommend import QUANTITIES, Candidate, Choice, Limits, number
 from reports.record import Report
 from reports.table import DASH, gate_note, is_worse_than_blurred
@@ -61,6 +62,8 @@ def notes(candidate: Candidate, limits: Limits) -> list[str]:
     slow = None if row is None else row.p90_ms
     if kept.get("latency_ms") and slow is not None and slow > limits["latency_ms"]:
         said.append(f"One call in ten took longer than {number(slow)} ms, over {limits['latency_ms']:g}.")
+    if row is not None and noise_text(row):
+        said.append(f"Its latency is noisy: {noise_text(row)}.")
     if loss is not None and loss.value is not None and row is not None and row.runtime not in loss.conditions:
         how = loss.conditions or "the record does not say how it was"
         said.append(f"Its PSNR loss was not scored on {row.runtime}: {stopped(how)}")

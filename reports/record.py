@@ -15,6 +15,25 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+class NoiseReason(_Entry):
+    """What made a timing noisy, as a share, and the most of it that a calm timing shows."""
+
+    kind: Literal["rounds_disagree", "other_load", "clock_changed"] = Field(
+        description="rounds_disagree: the range of the turns' medians, of their median; other_load: the processor "
+        "time that other processes took, of all; clock_changed: the range of the times that a fixed computation took"
+    )
+    value: float = Field(description="how much of it there was")
+    limit: float = Field(description="the most that a calm timing shows")
+
+
+class Noise(_Entry):
+    """The verdict on a latency."""
+
+    noisy: bool = Field(description="whether it may be far from what the same takes on an idle machine")
+    reasons: list[NoiseReason] = Field(default_factory=list, description="why it is noisy")
+    takes: int = Field(default=1, description="how often it was timed, until it was calm or given up")
+
+
 class LatencyRow(_Entry):
     """The time of one forward pass on one runtime and device, or the reason why there is none."""
 
@@ -27,6 +46,7 @@ class LatencyRow(_Entry):
     median_ms: float | None = Field(default=None, description="median time of one pass; null: see `missing`")
     p10_ms: float | None = Field(default=None, description="a tenth of the passes took less")
     p90_ms: float | None = Field(default=None, description="a tenth of the passes took more")
+    noise: Noise | None = Field(default=None, description="whether the times may be believed; null: not judged")
     file: str | None = Field(default=None, description="the deployable that was timed; none: a network in memory")
     missing: str | None = Field(default=None, description="why nothing was timed")
     network: str | None = Field(default=None, description="what was timed, where a list of rows holds several")

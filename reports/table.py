@@ -7,6 +7,7 @@ from typing import Literal
 from baseline.measurement import METRICS, Direction
 from reports.digits import change_text, compact, latency_text
 from reports.files import scored_file, scored_runtimes, scoring_notes, teachers_size
+from reports.noise import NOISY, is_noisy, noise_notes
 from reports.record import GateVerdict, LatencyRow, Report, Variant
 
 DASH = "\N{EN DASH}"
@@ -101,8 +102,8 @@ def tabulate(report: Report) -> Table:
     for variant in (report.teacher, *report.variants):
         kind: Literal["teacher", "variant"] = "teacher" if variant is report.teacher else "variant"
         rows.append(Row(kind, variant, [column.cell(variant, report) for column in columns]))
-    reasons = (cell.missing for row in rows for cell in row.cells if cell.missing)
-    return Table(columns, rows, list(dict.fromkeys(reasons)), gate_notes(report), scoring_notes(report))
+    reasons = dict.fromkeys(cell.missing for row in rows for cell in row.cells if cell.missing)
+    return Table(columns, rows, list(reasons), gate_notes(report), [*scoring_notes(report), *noise_notes(report)])
 
 
 def all_columns(report: Report) -> list[Column]:
@@ -148,11 +149,11 @@ def latency_columns(report: Report) -> list[Column]:
         timed = [row for row in rows if timed_at(row) == place and row.median_ms is not None]
         in_memory = bool(timed) and not any(row.file for row in timed)
         names = ", ".join(place) + (", no file" if in_memory else "")
-        conditions = list(dict.fromkeys(timing_conditions(row) for row in timed))
+        conditions, noisy = list(dict.fromkeys(timing_conditions(row) for row in timed)), any(map(is_noisy, timed))
         if len(conditions) < 2:
-            columns.append(_latency_column(place, "", names))
+            columns.append(_latency_column(place, "", names, noisy))
         else:
-            columns += [_latency_column(place, text, f"{names}, {text}") for text in conditions]
+            columns += [_latency_column(place, text, f"{names}, {text}", noisy) for text in conditions]
     return columns
 
 
@@ -299,8 +300,8 @@ def _file_column(report: Report) -> Column:
     return Column("file_mb", meaning.title, meaning.unit, meaning.direction, cell, headers, named, alike)
 
 
-def _latency_column(place: tuple[str, ...], conditions: str, names: str) -> Column:
-    """The column of one place that `timed_at` tells apart; empty conditions stand for any."""
+def _latency_column(place: tuple[str, ...], conditions: str, names: str, noisy: bool) -> Column:
+    """The column of one place that `timed_at` tells apart; empty conditions stand for any. `noisy`: some cells are."""
 
     def found(variant: Variant) -> LatencyRow | None:
         rows = [row for row in variant.latency if timed_at(row) == place]
@@ -311,14 +312,15 @@ def _latency_column(place: tuple[str, ...], conditions: str, names: str) -> Colu
         row, teacher = found(variant), found(report.teacher)
         if row is None or row.median_ms is None:
             return Cell(DASH, missing=(row.missing if row else None) or _why_untimed(variant, place))
-        against = teacher.median_ms if teacher else None
+        mark, against = NOISY if is_noisy(row) else "", teacher.median_ms if teacher else None
         return Cell(
             text=latency_text(row.median_ms),
             change=change_text(row.median_ms, against) if variant is not report.teacher else "",
-            raw=(row.median_ms, row.p10_ms, row.p90_ms),
+            more=mark,
+            raw=(row.median_ms, row.p10_ms, row.p90_ms, mark)[: len(headers)],
         )
 
-    headers = tuple(f"latency_{part}_ms ({names})" for part in ("median", "p10", "p90"))
+    headers = tuple(f"latency_{part} ({names})" for part in ("median_ms", "p10_ms", "p90_ms", "noise"))[: 3 + noisy]
     return Column(f"latency ({names})", "Latency", "ms", "lower", cell, headers, f"({names})")
 
 

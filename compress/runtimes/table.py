@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class RuntimeEntry:
     """A runtime's module, the suffix of its deployables (None: it runs networks in memory), and its devices.
 
-    `beside` are the suffixes of the files that must lie beside a deployable, `packages` what makes its files.
+    `beside` are the suffixes of the files that must lie beside a deployable, `packages` what makes its files. A file of
+    `one_size` takes images of the height and width only that it was exported for.
     """
 
     module: str
@@ -29,6 +30,7 @@ class RuntimeEntry:
     devices: tuple[str, ...] = ("cpu", "cuda")
     beside: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    one_size: bool = False
 
 
 class FileRuntime(Protocol):
@@ -68,6 +70,7 @@ RUNTIMES.register("executorch")(
         "ExecuTorch with XNNPACK: a file for phones and other CPUs",
         ("cpu",),
         packages=("executorch",),
+        one_size=True,
     )
 )
 RUNTIMES.register("inductor")(

@@ -48,7 +48,11 @@ T = TypeVar("T")
 )
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option(
-    "--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="Timed calls of each, in turn."
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Timed calls of each at least, in up to 5 turns.",
 )
 @click.option(
     "--memory", is_flag=True, help="Also peak memory, each network in a process of its own: some seconds each."
@@ -65,7 +69,11 @@ def measure(
     memory: bool,
     as_json: bool,
 ) -> None:
-    """Time networks (shipped, artifacts or deployables) in turn, for each size, batch and number of threads."""
+    """Time networks (shipped, artifacts or deployables), for each size, batch and number of threads.
+
+    Each has a process of its own; they are timed in turn, while the others sleep. What other load, a clock that changed
+    or turns that disagree make noisy is timed again, up to three times, and marked if it stays noisy.
+    """
     from recipes.timing import Grid, measure_named
 
     grid = Grid(runtimes, _each(sizes), _each(batches), _each(threads) or (None,), device, rounds, memory)
@@ -88,6 +96,8 @@ def _as_json(row: LatencyRow, conditions: str) -> dict[str, Any]:
 
 def _print(measured: Measured, grid: Grid) -> None:
     """A table for each combination, with what is missing and why, and the conditions under the last."""
+    from reports.noise import noise_text
+
     memory = grid.memory
     console = output()
     for (size, batch, threads), rows in itertools.groupby(measured.rows, lambda r: (r.size, r.batch, r.threads)):
@@ -102,12 +112,16 @@ def _print(measured: Measured, grid: Grid) -> None:
             table.add_row(f"{_name(row)}{' *' if row.fastest else ''}", *shown)
         console.print(table)
         for row in group:
-            for reason in (row.missing, row.peak_missing if memory else None):
+            noise = f"noisy: {noise_text(row)}" if noise_text(row) else None
+            for reason in (row.missing, noise, row.peak_missing if memory else None):
                 if reason:
                     click.echo(f"{_name(row)}: {reason}")
         click.echo()
     marked = "; * the fastest of its network" if any(row.fastest for row in measured.rows) else ""
-    click.echo(f"{grid.rounds} rounds in turn after warm-up{marked}; {measured.conditions}")
+    how = (
+        f"each in a process of its own, in turn, the others asleep; at least {grid.rounds} calls of each after warm-up"
+    )
+    click.echo(f"{how}{marked}; {measured.conditions}")
 
 
 def _name(row: LatencyRow) -> str:

@@ -1,162 +1,134 @@
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from baseline.errors import UserError
 from compress import clocks, latency
-from compress.latency import LatencySettings, cuda_stopwatch, first_call, time_in_turn
+from compress.latency import Latency, Timed, Untimed, time_here, time_in_turn
+from compress.noise import Turn
+from compress.target import Target
+from compress.timing_worker import TimingFailedError
+
+Script = dict[str, list[Turn | str | None]]
+"""What the turns of each target give in their order, or why they fail; None of a target that cannot be opened."""
 
 
-class Named:
-    """A restorer that writes down when it was called, and with what."""
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Script, list[str]]]:
+    """Timing processes that give what is written down for them, and the log of what they were asked for."""
+    script: Script = {}
+    log: list[str] = []
+
+    class Scripted:
+        def __enter__(self) -> "Scripted":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            log.append("closed")
+
+        def open(self, target: Target) -> None:
+            self.name = target.path
+            if script[self.name][0] is None:
+                raise TimingFailedError("it does not open")
+
+        def turn(self, calls: int) -> Turn:
+            log.append(f"{self.name}{calls}")
+            given = script[self.name].pop(0)
+            if not isinstance(given, Turn):
+                raise TimingFailedError(str(given))
+            return given
+
+    monkeypatch.setattr(latency, "TimingProcess", Scripted)
+    yield script, log
+    assert log[-len(script) :] == ["closed"] * len(script)
+
+
+def timed(names: str, rounds: int = 20) -> dict[str, Timed]:
+    return time_in_turn({name: Target(name, "aoti", threads=2) for name in names}, rounds)
+
+
+def calm(*times_ms: float) -> Turn:
+    return Turn(list(times_ms), 2.0, 0.0)
+
+
+def busy(*times_ms: float) -> Turn:
+    return Turn(list(times_ms), 2.0, 0.5)
+
+
+def test_targets_have_their_turns_one_after_the_other(scripted: tuple[Script, list[str]]) -> None:
+    script, log = scripted
+    script |= {"a": [calm(*range(i, i + 3)) for i in (100, 101, 102, 100, 101)], "b": [calm(20.0)] * 5}
+    taken = timed("ab", rounds=11)
+    assert log[:10] == ["a3", "b3"] * 5  # 11 calls in 5 turns are 3 in each
+    one = taken["a"]
+    assert isinstance(one, Latency)
+    # In order: 100 twice, 101 four times, 102 five times, 103 three times and 104.
+    assert (one.median_ms, one.threads, one.noise.takes) == (102, 2, 1)
+    assert (one.p10_ms, one.p90_ms) == pytest.approx((100.4, 103))
+
+
+@pytest.mark.parametrize(("rounds", "turns"), [(1, ["a1"]), (3, ["a1"] * 3), (5, ["a1"] * 5), (20, ["a4"] * 5)])
+def test_calls_are_shared_out_among_at_most_five_turns(
+    scripted: tuple[Script, list[str]], rounds: int, turns: list[str]
+) -> None:
+    script, log = scripted
+    script["a"] = [calm(1.0)] * 5
+    timed("a", rounds)
+    assert log[:-1] == turns
+
+
+def test_only_a_noisy_latency_is_taken_again_until_it_is_calm(scripted: tuple[Script, list[str]]) -> None:
+    script, log = scripted
+    script |= {"a": [calm(10.0)], "b": [busy(30.0), calm(20.0)]}
+    taken = timed("ab", rounds=1)
+    assert log[:-2] == ["a1", "b1", "b1"]
+    found = {n: (t.median_ms, t.noise.noisy, t.noise.takes) for n, t in taken.items() if isinstance(t, Latency)}
+    assert found == {"a": (10, False, 1), "b": (20, False, 2)}
+
+
+def test_what_stays_noisy_says_so_with_the_least_of_three(scripted: tuple[Script, list[str]]) -> None:
+    script, log = scripted
+    script["a"] = [busy(30.0), busy(25.0), busy(40.0)]
+    one = timed("a", rounds=1)["a"]
+    assert isinstance(one, Latency)
+    assert (one.median_ms, one.noise.noisy, one.noise.takes) == (25, True, 3)
+    assert [reason.kind for reason in one.noise.reasons] == ["other_load"]
+    assert log[:-1] == ["a1"] * 3
+
+
+def test_what_fails_is_one_targets_failure(scripted: tuple[Script, list[str]]) -> None:
+    script, log = scripted
+    ended = "its process ended with SIGSEGV: it said nothing"
+    script |= {"a": [calm(1.0), ended], "b": [None], "c": [calm(2.0)] * 5}
+    taken = timed("abc")
+    assert (taken["a"], taken["b"]) == (Untimed(ended), Untimed("it does not open"))
+    assert isinstance(taken["c"], Latency)
+    assert log[:-3] == ["a4", "c4", "a4", "c4", "c4", "c4", "c4"]
+
+
+class Counting:
+    """A restorer in memory that counts its calls."""
 
     size_multiple = 1
     fixed_size: tuple[int, int] | None = None
     max_batch: int | None = None
 
-    def __init__(self, name: str, calls: list[tuple[str, Tensor]]) -> None:
-        self.name = name
-        self.calls = calls
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, ...]] = []
 
     def __call__(self, blurred: Tensor) -> Tensor:
-        self.calls.append((self.name, blurred))
+        self.calls.append((*blurred.shape, torch.get_num_threads()))
         return blurred
 
 
-def test_restorers_are_called_in_turn_and_warm_up_rounds_do_not_count() -> None:
-    calls: list[tuple[str, Tensor]] = []
-    # Two warm-up rounds of two, which are slow; then 1 to 11 ms for a, and ten times as much for b.
-    times = iter([999.0] * 4 + [float(ms) for i in range(1, 12) for ms in (i, 10 * i)])
-
-    def watch(call: Callable[[], object]) -> float:
-        call()
-        return next(times)
-
-    settings = LatencySettings(size=(24, 16), batch=2, warmup=2, rounds=11)
-    taken = time_in_turn({name: Named(name, calls) for name in "ab"}, "cpu", settings, watch)
-    assert "".join(name for name, _ in calls) == "ab" * 13
-    assert {tuple(picture.shape) for _, picture in calls} == {(2, 3, 24, 16)}
-    assert all(torch.equal(picture, calls[0][1]) for _, picture in calls)
-    # The tenths of 1..11 lie on its second and tenth value.
-    assert (taken["a"].p10_ms, taken["a"].median_ms, taken["a"].p90_ms) == pytest.approx((2, 6, 10))
-    assert (taken["b"].p10_ms, taken["b"].median_ms, taken["b"].p90_ms) == pytest.approx((20, 60, 100))
-
-
-def test_the_median_ignores_one_disturbed_call() -> None:
-    times = iter([5.0, 5.0, 5.0, 5000.0, 5.0])
-    settings = LatencySettings(size=(8, 8), warmup=0, rounds=5)
-    taken = time_in_turn({"a": Named("a", [])}, "cpu", settings, lambda call: next(times))
-    assert taken["a"].median_ms == 5
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_threads_are_set_while_timing_and_given_back(threads: int) -> None:
-    before = torch.get_num_threads()
-    seen = []
-
-    def watch(call: Callable[[], object]) -> float:
-        seen.append(torch.get_num_threads())
-        return 1.0
-
-    settings = LatencySettings(size=(8, 8), threads=threads, warmup=0, rounds=2)
-    taken = time_in_turn({"a": Named("a", [])}, "cpu", settings, watch)
-    assert seen == [threads, threads]
-    assert taken["a"].threads == threads
-    assert torch.get_num_threads() == before
-
-
-def test_the_threads_are_given_back_after_an_error() -> None:
-    before = torch.get_num_threads()
-
-    def watch(call: Callable[[], object]) -> float:
-        raise RuntimeError("out of memory")
-
-    with pytest.raises(RuntimeError, match="out of memory"):
-        time_in_turn({"a": Named("a", [])}, "cpu", LatencySettings(size=(8, 8), threads=before + 1), watch)
-    assert torch.get_num_threads() == before
-
-
-def test_wall_clock_time_is_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([1_000_000_000, 1_002_500_000])
-    monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: next(clock))
-    assert latency.cpu_stopwatch(lambda: None) == pytest.approx(2.5)
-
-
-class EventClock:
-    """A stand-in for a GPU's queue: work is done, and events get their time, when something waits for them."""
-
-    def __init__(self) -> None:
-        self.now_ms = 100.0
-        self.queue: list[Callable[[], None]] = []
-        self.log: list[str] = []
-
-    def work(self, ms: float) -> None:
-        """Hand in work; the call comes back at once."""
-        self.log.append("called")
-        self.queue.append(lambda: setattr(self, "now_ms", self.now_ms + ms))
-
-    def event(self, enable_timing: bool) -> object:
-        assert enable_timing
-        clock = self
-
-        class Event:
-            at_ms: float | None = None
-
-            def record(self) -> None:
-                clock.log.append("recorded")
-                clock.queue.append(lambda: setattr(self, "at_ms", clock.now_ms))
-
-            def synchronize(self) -> None:
-                clock.log.append("waited")
-                while clock.queue:
-                    clock.queue.pop(0)()
-
-            def elapsed_time(self, other: "Event") -> float:
-                clock.log.append("read")
-                if self.at_ms is None or other.at_ms is None:
-                    raise RuntimeError("both events must be completed before the elapsed time is read")
-                return other.at_ms - self.at_ms
-
-        return Event()
-
-
-def test_gpu_time_is_taken_between_two_synchronised_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = EventClock()
-    monkeypatch.setattr(torch.cuda, "Event", clock.event)
-    assert cuda_stopwatch(lambda: clock.work(12.5)) == 12.5
-    assert clock.log == ["recorded", "called", "recorded", "waited", "read"]
-
-
-def test_on_a_gpu_the_first_calls_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = EventClock()
-    # Compiling, recording a graph and filling caches: three slow calls of each, then 2 ms for a and 5 ms for b.
-    left = {"a": iter([900.0, 500.0, 90.0, *[2.0] * 4]), "b": iter([800.0, 400.0, 80.0, *[5.0] * 4])}
-
-    class OnGpu(Named):
-        def __call__(self, blurred: Tensor) -> Tensor:
-            clock.work(next(left[self.name]))
-            return super().__call__(blurred)
-
-    calls: list[tuple[str, Tensor]] = []
-    monkeypatch.setattr(torch.cuda, "Event", clock.event)
-    monkeypatch.setattr(Tensor, "to", lambda self, device: self)
-    taken = time_in_turn({n: OnGpu(n, calls) for n in "ab"}, "cuda", LatencySettings(size=(8, 8), rounds=4))
-    assert "".join(name for name, _ in calls) == "ab" * 7
-    assert [(one.p10_ms, one.median_ms, one.p90_ms) for one in taken.values()] == [(2, 2, 2), (5, 5, 5)]
-
-
-def test_a_file_of_one_size_says_so() -> None:
-    restorer = Named("a", [])
-    restorer.fixed_size = (16, 24)
-    first_call(restorer, "cpu", LatencySettings(size=(16, 24)))
-    with pytest.raises(UserError, match=r"takes 16x24 only; export one for 24x16\."):
-        first_call(restorer, "cpu", LatencySettings(size=(24, 16)))
-    assert len(restorer.calls) == 1
+def test_restorers_that_no_file_holds_are_timed_in_this_process() -> None:
+    restorers = {"a": Counting(), "b": Counting()}
+    taken = time_here(restorers, Target("", "eager", size=(8, 16), threads=2), rounds=1)
+    assert all(isinstance(one, Latency) for one in taken.values())
+    assert all(set(restorer.calls) == {(1, 3, 8, 16, 2)} for restorer in restorers.values())
 
 
 def test_clocks_are_read_where_they_can_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -178,12 +150,3 @@ def test_clocks_are_read_where_they_can_be(monkeypatch: pytest.MonkeyPatch, tmp_
     assert clocks.clocks("cuda") == "GPU at 1980 MHz, its memory at 2619 MHz, 412.10 W, 51 C"
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid="other"))
     assert clocks.clocks("cuda") == "GPU clocks not readable (nvidia-smi failed)"
-
-
-def test_the_device_chooses_the_stopwatch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency, "cpu_stopwatch", lambda call: 1.0)
-    monkeypatch.setattr(latency, "cuda_stopwatch", lambda call: 2.0)
-    monkeypatch.setattr(Tensor, "to", lambda self, device: self)
-    settings = LatencySettings(size=(8, 8), warmup=0, rounds=1)
-    medians = [time_in_turn({"a": Named("a", [])}, device, settings)["a"].median_ms for device in ("cpu", "cuda")]
-    assert np.array_equal(medians, [1.0, 2.0])

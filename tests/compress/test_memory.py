@@ -8,13 +8,15 @@ from torch import Tensor
 
 from baseline.errors import UserError
 from compress import memory
-from compress.latency import LatencySettings
-from compress.memory import Loadable, peak_bytes, peak_mb
-
-SETTINGS = LatencySettings(size=(8, 8), threads=1)
+from compress.memory import peak_bytes, peak_mb
+from compress.target import Target
 
 
-class Hungry(Loadable):
+def target(path: str, runtime: str, device: str = "cpu") -> Target:
+    return Target(path, runtime, device, size=(8, 8), threads=1)
+
+
+class Hungry(Target):
     """Holds 40 MB, takes 300 MB more in its first call, as a compiler would, and 80 MB more in every later one."""
 
     def open(self) -> "Hungry":
@@ -29,7 +31,7 @@ class Hungry(Loadable):
 
 def test_the_peak_on_a_cpu_is_weights_and_a_call_but_no_compiler() -> None:
     # What this process freed before may be given out again without becoming more: up to the 40 MB that are held.
-    assert 75 < peak_bytes(Hungry("n", "eager", "cpu"), SETTINGS) / 1e6 < 135
+    assert 75 < peak_bytes(Hungry("n", "eager", size=(8, 8), threads=1)) / 1e6 < 135
 
 
 @pytest.mark.parametrize(("runtime", "expected"), [("inductor", 90 - 10), ("tensorrt", 500 - 350)])
@@ -48,14 +50,14 @@ def test_the_peak_on_a_gpu_is_what_torch_or_the_engine_took(
     for name, stand_in in gpu.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
     monkeypatch.setattr(Tensor, "to", lambda self, device: self)
-    monkeypatch.setattr(Loadable, "open", lambda self: lambda picture: calls.append("called"))
-    assert peak_bytes(Loadable("n", runtime, "cuda"), SETTINGS) == expected
+    monkeypatch.setattr(Target, "open", lambda self: lambda picture: calls.append("called"))
+    assert peak_bytes(target("n", runtime, "cuda")) == expected
     assert calls == ["reset", *["called"] * 4]
 
 
-def test_each_subject_has_a_process_of_its_own(float_folder: Path) -> None:
+def test_each_target_has_a_process_of_its_own(float_folder: Path) -> None:
     weights_mb = (float_folder / "weights.safetensors").stat().st_size / 1e6
-    assert weights_mb < peak_mb(Loadable(str(float_folder), "eager", "cpu"), SETTINGS) < 300
+    assert weights_mb < peak_mb(target(str(float_folder), "eager")) < 300
 
 
 def test_why_there_is_no_peak(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -63,13 +65,13 @@ def test_why_there_is_no_peak(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
     def killed(command: list[str], **_: object) -> object:
         asked.extend(command[1:3])
-        assert json.loads(command[3])["settings"]["size"] == [8, 8]
+        assert json.loads(command[3])["size"] == [8, 8]
         return SimpleNamespace(returncode=-9, stdout="", stderr="loading\nout of memory\n")
 
     monkeypatch.setattr(memory.subprocess, "run", killed)
     with pytest.raises(UserError, match="it ended with -9: out of memory"):
-        peak_mb(Loadable("n", "eager", "cpu"), SETTINGS)
+        peak_mb(target("n", "eager"))
     assert asked == ["-m", "compress.memory"]
     monkeypatch.setattr(memory.resident, "_STATUS", tmp_path / "status")
     with pytest.raises(UserError, match="must be read from Linux's /proc"):
-        peak_mb(Loadable("n", "eager", "cpu"), SETTINGS)
+        peak_mb(target("n", "eager"))

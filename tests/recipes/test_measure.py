@@ -3,7 +3,6 @@
 import json
 import runpy
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,58 +13,69 @@ from torch import Tensor, nn
 
 from baseline.errors import UserError
 from compress import latency
+from compress.noise import Turn
 from compress.runtimes import eager, inductor
+from compress.target import Target
+from compress.timing_worker import TimingWorker
 from recipes import timing
 from recipes.commands.measuring import measure
 from recipes.timing import Grid, measure_named
 
+SPEEDS = {"eager": 40.0, "inductor": 20.0, "graphs": 10.0}
+"""Milliseconds by the stand-in clock: inductor's with CUDA graphs and without."""
+
 Calls = list[tuple[str, tuple[int, ...], int]]
-"""Who was called, with what shape, and on how many threads."""
+"""Whose turn it was, with images of what shape, and on how many threads."""
 
 
 class Known:
-    """A restorer that writes its calls down."""
+    """A restorer with a name."""
 
     size_multiple = 4
     max_batch: int | None = None
 
-    def __init__(self, name: str, calls: Calls, fixed_size: tuple[int, int] | None = None) -> None:
-        self.name, self.calls, self.fixed_size = name, calls, fixed_size
+    def __init__(self, name: str, fixed_size: tuple[int, int] | None = None) -> None:
+        self.name, self.fixed_size = name, fixed_size
 
     def __call__(self, blurred: Tensor) -> Tensor:
-        self.calls.append((self.name, tuple(blurred.shape), torch.get_num_threads()))
         return blurred
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """By a stand-in clock eager takes 40 ms here, inductor 20 and with CUDA graphs 10."""
+    """Opens targets in this process, and times them by a stand-in clock."""
     calls: Calls = []
-    speeds = {"eager": 40.0, "inductor": 20.0, "graphs": 10.0}
 
-    def watch(call: Callable[[], object]) -> float:
-        call()
-        return speeds[calls[-1][0]]
+    class Clocked(TimingWorker):
+        def __enter__(self) -> "Clocked":
+            return self
 
-    def wrap(network: nn.Module, device: str, cuda_graphs: bool) -> Known:
-        return Known("graphs" if device == "cuda" and cuda_graphs else "inductor", calls)
+        def __exit__(self, *_: object) -> None:
+            self.close()
 
+        def open(self, target: Target) -> None:
+            super().open(target)
+            graphs = target.runtime == "inductor" and target.device == "cuda" and target.cuda_graphs
+            self.name, self.target = "graphs" if graphs else target.runtime, target
+
+        def turn(self, count: int) -> Turn:
+            calls.append((self.name, (self.target.batch, 3, *self.target.size), self.target.threads or 0))
+            return Turn([SPEEDS.get(self.name, 1.0)] * count, 1.0, 0.0)
+
+    monkeypatch.setattr(latency, "TimingProcess", Clocked)
     monkeypatch.setattr(inductor, "unavailable", lambda device: None)
-    monkeypatch.setattr(inductor, "wrap", wrap)
+    monkeypatch.setattr(inductor, "wrap", lambda network, device, cuda_graphs: Known("inductor"))
     monkeypatch.setattr(eager, "unavailable", lambda device: None)
-    monkeypatch.setattr(eager, "wrap", lambda network, device: Known("eager", calls))
-    monkeypatch.setattr(latency, "cpu_stopwatch", watch)
-    monkeypatch.setattr(latency, "cuda_stopwatch", watch)
+    monkeypatch.setattr(eager, "wrap", lambda network, device: Known("eager"))
     return calls
 
 
 def test_every_combination_is_timed_in_turn(calls: Calls, float_folder: Path) -> None:
     grid = Grid(sizes=((16, 24), (32, 16)), batches=(1, 4), threads=(1, 2), rounds=2)
     measured = measure_named((str(float_folder),), grid)
-    # One first call of each, then three rounds of warm-up and two that count.
-    assert [name for name, _, _ in calls] == ["eager", "inductor"] * 6 * 8
+    assert [name for name, _, _ in calls] == ["eager", "inductor"] * 2 * 8
     combinations = [(b, 3, *s, t) for s in grid.sizes for b in grid.batches for t in (1, 2)]
-    assert [(*shape, threads) for _, shape, threads in calls] == [c for c in combinations for _ in range(12)]
+    assert [(*shape, threads) for _, shape, threads in calls] == [c for c in combinations for _ in range(4)]
     assert [(r.batch, 3, *r.size, r.threads) for r in measured.rows] == [c for c in combinations for _ in range(2)]
     assert [(r.runtime, r.median_ms, r.fastest) for r in measured.rows] == [
         ("eager", 40.0, False),
@@ -75,6 +85,21 @@ def test_every_combination_is_timed_in_turn(calls: Calls, float_folder: Path) ->
     row = next(r for r in measured.rows if r.batch == 4 and r.size == (16, 24) and r.fastest)
     assert (row.pictures_per_s, row.megapixels_per_s) == pytest.approx((200, 0.0768))
     assert {r.peak_missing for r in measured.rows} == {"ask with --memory"}
+    assert not any(row.noise is None or row.noise.noisy for row in measured.rows)
+
+
+def test_a_noisy_time_says_so_and_why(calls: Calls, float_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = Turn([40.0], 1.0, 0.48)
+    monkeypatch.setattr(latency.TimingProcess, "turn", lambda self, count: busy)
+    arguments = [str(float_folder), "--runtime", "eager", "--size", "16x24", "--rounds", "1"]
+    shown = CliRunner().invoke(measure, arguments, catch_exceptions=False).output
+    assert "eager: noisy: other programs took 48% of the processor time (calm: up to 5%)" in shown
+    (row,) = json.loads(CliRunner().invoke(measure, [*arguments, "--json"], catch_exceptions=False).output)
+    assert row["noise"] == {
+        "noisy": True,
+        "reasons": [{"kind": "other_load", "value": 0.48, "limit": 0.05}],
+        "takes": 3,
+    }
 
 
 def test_on_a_gpu_inductor_is_timed_with_graphs_and_without(
@@ -111,11 +136,11 @@ def test_an_artifact_is_exported_once_or_for_every_size_that_a_file_needs(
 
     def opened(path: Path) -> Known:
         height, width = json.loads(path.read_text())
-        return Known("eager", calls, (height, width) if path.suffix == ".pte" else None)
+        return Known("file", (height, width) if path.suffix == ".pte" else None)
 
     monkeypatch.setattr(timing, "file_runtime", runtime)
     monkeypatch.setattr("recipes.measuring.file_runtime", runtime)
-    monkeypatch.setattr("compress.memory.open_deployable", opened)
+    monkeypatch.setattr("compress.target.open_deployable", opened)
     sizes = ((16, 16), (16, 24))
     grid = Grid(("executorch", "onnxruntime", "executorch"), sizes, batches=(1, 2), rounds=1)
     measured = measure_named((str(float_folder),), grid)
@@ -124,11 +149,12 @@ def test_an_artifact_is_exported_once_or_for_every_size_that_a_file_needs(
     assert {row.dtype for row in measured.rows} == {"fp32"}
 
 
-def test_what_cannot_be_timed_has_a_row_with_its_reason(float_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_timed_has_a_row_with_its_reason(
+    calls: Calls, float_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(network: nn.Module, device: str, cuda_graphs: bool) -> None:
         raise RuntimeError("no kernel for it.\nand a long story")
 
-    monkeypatch.setattr(inductor, "unavailable", lambda device: None)
     monkeypatch.setattr(inductor, "wrap", broken)
     grid = Grid(("eager", "tensorrt", "inductor"), sizes=((16, 16), (30, 30)), threads=(1,), rounds=1)
     rows = measure_named((str(float_folder),), grid).rows
@@ -162,7 +188,7 @@ def test_the_table_fits_a_terminal_and_json_has_throughput(
     calls: Calls, float_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(timing, "peak_mb", lambda subject, settings: 12.345)
+    monkeypatch.setattr(timing, "peak_mb", lambda target: 12.345)
     monkeypatch.chdir(float_folder.parent)
     arguments = ["float", "--runtime", "auto", "--runtime", "tensorrt", "--size", "16x24", "--size", "32x32"]
     shown = CliRunner().invoke(measure, [*arguments, "--threads", "2", "--memory"], catch_exceptions=False).output

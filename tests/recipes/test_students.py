@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +72,16 @@ def test_what_was_timed_is_kept_told_and_shown(capsys: pytest.CaptureFixture[str
     assert table.conditions.endswith("; to time them again: lightsharp ls students --time")
 
 
-def times_of(monkeypatch: pytest.MonkeyPatch, *found: float | None) -> list[str]:
+def times_of(monkeypatch: pytest.MonkeyPatch, *found: float | None, noisy: Sequence[str] = ()) -> list[str]:
     """Have networks timed at these milliseconds, one after another; None stops it. Returns what is timed."""
     timed: list[str] = []
 
-    def take(_: str, artifact: Any) -> dict[str, float]:
+    def take(_: str, artifact: Any) -> students.Times:
         milliseconds = found[len(timed)]
         if milliseconds is None:
             raise KeyboardInterrupt
         timed.append(artifact.architecture)
-        return {"fp32": milliseconds, "int8": milliseconds / 2}
+        return students.Times({"fp32": milliseconds, "int8": milliseconds / 2}, list(noisy))
 
     monkeypatch.setattr(students, "_timed", take)
     return timed
@@ -114,6 +114,16 @@ def test_timing_goes_on_where_it_was_stopped_and_then_takes_all_again(
     students.time_students()
     assert timed == ["mimo-unet", "edge", "mimo-unet"]
     assert latencies() == [40.0, 30.0, 10.0]
+
+
+@pytest.mark.usefixtures("teacher_only")
+def test_a_noisy_time_is_kept_and_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    times_of(monkeypatch, 8.0, noisy=["int8"])
+    students.time_students()
+    assert "photos: fp32 8.0 ms, int8 4.0 ms; noisy: int8" in capsys.readouterr().err
+    table = students.student_table()
+    assert (table.teacher.latency_ms, table.teacher.noisy) == ({"fp32": 8.0, "int8": 4.0}, ["int8"])
+    assert "; noisy, as beside other work: photos (int8); " in table.conditions
 
 
 @pytest.mark.usefixtures("teacher_only")
