@@ -12,7 +12,7 @@ from torch import Tensor
 from baseline import resident
 from baseline.budget import bytes_per_pixel
 from baseline.data.loader import to_picture, to_tensor
-from baseline.data.picture_files import Pixels
+from baseline.data.stored import Pixels
 from baseline.errors import UserError
 from baseline.metrics import wrong_range
 from baseline.restorer import Restorer, fixed_seam, restore_any_size

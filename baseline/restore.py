@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baseline.bounded import ArrayRestorer
-from baseline.data.picture_files import Head, Pixels, Stored, head_of, read_stored, write_stored
+from baseline.data.picture_files import head_of, read_stored, write_stored
 from baseline.data.pictures import SUFFIXES, list_pictures
+from baseline.data.stored import Head, Pixels, Stored
 from baseline.data.video import VIDEO_SUFFIXES
 from baseline.errors import UserError, named_line
 from baseline.journal import Journal
 from baseline.restore_video import restore_video, video_target
+from baseline.transparency import visible
 
 _ALONE = 16
 """A picture that takes more than this part of the memory is read, restored and written with no other beside it."""
@@ -107,7 +109,7 @@ def restore_files(
             try:
                 # Nothing else holds the picture as it came: it is gone when the restored one is written.
                 stored = reading.pop(number).result()
-                stored = replace(stored, pixels=bounded(stored.pixels, lambda pixels: told(pixels / 1e6)))
+                stored = _restored(bounded, stored, told)
                 shown(target, stored.pixels)
                 if journal is not None:
                     journal.note_settings(bounded.known())
@@ -122,6 +124,15 @@ def restore_files(
             writing.append(writer.submit(_written, stored, source, target, journal))
             yield from (done.result() for done in _drained(writing, left=1 if small[0] else 0))
         yield from (done.result() for done in _drained(writing))
+
+
+def _restored(bounded: ArrayRestorer, stored: Stored, told: Told) -> Stored:
+    """The image restored as it is seen: colours under transparent pixels stay as they are, and change no others."""
+    seen = None if stored.alpha is None else visible(stored.pixels, stored.alpha)
+    pixels = bounded(stored.pixels if seen is None else seen.pixels, lambda count: told(count / 1e6))
+    if seen is not None:
+        seen.settle_(pixels)
+    return replace(stored, pixels=pixels)
 
 
 def _drained(writing: deque[Future[Restored]], left: int = 0) -> Iterator[Future[Restored]]:

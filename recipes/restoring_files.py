@@ -8,7 +8,8 @@ from pathlib import Path
 from baseline.atomic import remove_leftovers
 from baseline.bounded import BoundedRestorer
 from baseline.budget import free_memory
-from baseline.data.picture_files import Pixels, check_format, lift_limit
+from baseline.data.picture_files import check_format, lift_limit
+from baseline.data.stored import Pixels
 from baseline.journal import Journal
 from baseline.output import output_folder
 from baseline.progress import progress

@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from baseline.data.picture_files import Pixels
 from baseline.data.pictures import Picture, write_picture
+from baseline.data.stored import Pixels
 from baseline.selective.choice import Decision
 from baseline.selective.score import CELL
 

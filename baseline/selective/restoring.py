@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from baseline.bounded import BoundedRestorer
-from baseline.data.picture_files import Pixels
+from baseline.data.stored import Pixels
 from baseline.errors import UserError
 from baseline.selective.choice import CALL, MARGINS, Decision, Part, decide
 from baseline.selective.scales import ALIGNED, SCALES, change_at

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from baseline.data.picture_files import Pixels
+from baseline.data.stored import Pixels
 
 SCALES = (1.0, 0.75, 0.5)
 """At which a part of a picture can be restored; what that costs is their square.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baseline.data.loader import to_tensor
-from baseline.data.picture_files import Pixels
+from baseline.data.stored import Pixels
 from baseline.selective.scales import SCALES
 
 CELL = 32
