@@ -45,7 +45,7 @@ def visible(pixels: Pixels, alpha: Pixels) -> Visible | None:
     for begin in range(0, len(pixels), _BAND):
         rows = slice(begin, begin + _BAND)
         weights = _weights(alpha[rows])
-        colours = weights * pixels[rows] + (1 - weights) * _doubled_rows(around, rows)[:, : pixels.shape[1]]
+        colours = weights * pixels[rows] + (1 - weights) * _doubled_rows(around, rows, pixels.shape)
         here = apart[rows]
         seen[rows][here] = np.rint(colours[here]).astype(pixels.dtype)
     return Visible(seen, apart, pixels[apart], seen[apart], alpha[apart] == 0)
@@ -85,8 +85,8 @@ def _doubled(values: Floats) -> Floats:
     return np.asarray(doubled, np.float32).reshape(2 * height, 2 * width, count)
 
 
-def _doubled_rows(values: Floats, rows: slice) -> Floats:
-    """So many rows of the doubled values; the first is an even one."""
+def _doubled_rows(values: Floats, rows: slice, shape: tuple[int, ...]) -> Floats:
+    """So many rows of the doubled values, as far as the shape reaches; the first is an even one."""
     first = max(0, rows.start // 2 - 1)
     doubled = _doubled(values[first : rows.stop // 2 + 1])
-    return doubled[rows.start - 2 * first : rows.stop - 2 * first]
+    return doubled[rows.start - 2 * first : min(rows.stop, shape[0]) - 2 * first, : shape[1]]

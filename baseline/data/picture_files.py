@@ -48,8 +48,9 @@ def head_of(path: Path) -> Head:
     with _opened(path) as image:
         if isinstance(image, Tiff):
             return image.head
-        channels = (1 if image.mode in _GREY else 3) + image.has_transparency_data
-        return Head(image.size[::-1], channels * (2 if _is_deep_png(image, path) else 1))
+        deep = _is_deep_png(image, path)
+        grey = png_chunks.is_grey(path) if deep else image.mode in _GREY
+        return Head(image.size[::-1], ((1 if grey else 3) + image.has_transparency_data) * (2 if deep else 1))
 
 
 def read_stored(path: Path) -> Stored:
@@ -62,7 +63,7 @@ def _stored(image: Image.Image, path: Path) -> Stored:
     deep, cmyk, is_jpeg = _is_deep_png(image, path), image.mode == "CMYK", image.format in ("JPEG", "MPO")
     # A picture that is cut short fails here, also where OpenCV would read on without a word.
     image.load()
-    pixels, alpha = _deep_pixels(path, image.mode) if deep else _pixels(image)
+    pixels, alpha = _deep_pixels(path) if deep else _pixels(image)
     exif, damaged = read_exif(image.getexif)
     if isinstance(image, TiffImageFile):
         for tag in {*LAYOUT, ORIENTATION}.intersection(exif):
@@ -259,14 +260,14 @@ def _array(image: Image.Image, mode: str) -> Pixels:
     return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
-def _deep_pixels(path: Path, mode: str) -> tuple[Pixels, Pixels | None]:
+def _deep_pixels(path: Path) -> tuple[Pixels, Pixels | None]:
     """Pixels and alpha of a PNG of 16 bits."""
     read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if read is None or read.dtype != np.uint16:
         raise UserError(f"{path} must be a readable picture; OpenCV cannot read its 16 bits. Convert it first.")
     channels = read[..., None] if read.ndim == 2 else read
     alpha = np.ascontiguousarray(channels[..., 3]) if channels.shape[-1] == 4 else None
-    pixels = np.ascontiguousarray(channels[..., :1] if mode in _GREY else channels[..., 2::-1])
+    pixels = np.ascontiguousarray(channels[..., :1] if png_chunks.is_grey(path) else channels[..., 2::-1])
     if alpha is None and (key := png_chunks.key_of(path)) is not None:
         alpha = np.where((pixels == np.array(key, np.uint16)).all(axis=-1), 0, 65535).astype(np.uint16)
     return pixels, alpha

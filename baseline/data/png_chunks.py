@@ -47,6 +47,12 @@ def key_of(path: Path) -> tuple[int, ...] | None:
     return None if data is None else struct.unpack(f">{len(data) // 2}H", data[: len(data) // 2 * 2])
 
 
+def is_grey(path: Path) -> bool:
+    """Whether a PNG is grey, with transparency or without."""
+    with path.open("rb") as file:
+        return file.read(26)[25] in (0, 4)
+
+
 def with_chunks(file: bytes, chunks: Iterable[Chunk]) -> bytes:
     """The PNG with more chunks, behind its head."""
     more = b"".join(_packed(kind, data) for kind, data in chunks)

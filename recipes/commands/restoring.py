@@ -48,7 +48,7 @@ def restore(
 ) -> None:
     """Deblur pictures and videos of any size: files, folders, patterns.
 
-    Pictures keep their bit depth, transparency, EXIF, colour profile and orientation where their format can hold them;
+    Pictures keep bit depth, transparency, EXIF, colour profile, orientation and text where their format can hold them;
     videos become H.264 of 8 bits at their mean frame rate, with their sound. The same command again goes on where it
     was stopped. Exit code 1 if some files could not be restored.
     """

@@ -49,7 +49,7 @@ def test_what_is_almost_hidden_changes_little(photo: Picture) -> None:
     dark, bright = photo[:64, :80].copy(), photo[:64, :80].copy()
     dark[:, 40:], bright[:, 40:] = 0, 255
     apart = restored(dark, alpha)[:, :40].astype(int) - restored(bright, alpha)[:, :40]
-    assert np.abs(apart).max() <= 2
+    assert np.abs(apart).max() <= 4  # unfilled, half of 255
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 1), (2, 5), (257, 3), (300, 2)])
