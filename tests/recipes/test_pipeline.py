@@ -64,6 +64,7 @@ class Stand:
         pipeline = Pipeline(Store(self.folder / ".store"), data, self.events.append)
         pipeline.teacher = teacher
         self.patch.setattr("recipes.pipeline.build_identity", lambda: {"isa": given.get("machine", "this")})
+        self.patch.setattr("recipes.keys.VERSION", given.get("program", "0"))
         start = self.folder / "start"
         start.mkdir(exist_ok=True)
         write_manifest(start, [])
@@ -114,6 +115,7 @@ def test_a_changed_number_runs_what_depends_on_it(
         ({"data": 2}, {"prune", "train", "distill", "quantize"}),
         ({"teacher": "other"}, {"distill"}),
         ({"machine": "other"}, {"quantize", "export"}),
+        ({"program": "9"}, {"prune", "train", "distill", "quantize", "export"}),
     ],
 )
 def test_each_stage_depends_on_what_it_uses(stand: Stand, change: dict[str, Any], again: set[str]) -> None:
