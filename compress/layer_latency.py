@@ -1,8 +1,9 @@
 """Milliseconds of single layers, so that the latency of a width plan is a sum and needs no compiling.
 
 Each shape is timed once, by the kernel that the compiled network calls for it, as it calls it, and kept in a file of
-the user's cache folder for this machine, its threads and versions. What is between the layers (element-wise work that
-is not fused, resizing, joining) goes by the elements that the layers put out, at the rate of one timed addition.
+the user's cache folder for this machine, its threads, versions and the code that times. What is between the layers
+(element-wise work that is not fused, resizing, joining) goes by the elements that the layers put out, at the rate of
+one timed addition.
 """
 
 import hashlib
@@ -19,8 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from baseline.atomic import write_whole
+from baseline.code_closure import code_sha256
 from baseline.errors import UserError
 from baseline.progress import console
+from baseline.version import VERSION
 from compress.machine import describe_machine
 from compress.pricing import Layer, elements_price
 from compress.pruning_settings import LatencyPlace
@@ -51,6 +54,7 @@ class LayerLatency:
         self._watch = stopwatch or stopwatch_for(place.device)
         self._threads = place.threads or torch.get_num_threads()
         described = describe_machine() | {"threads": str(self._threads), "place": f"{place.device} {place.dtype}"}
+        described |= {"lightsharp": VERSION, "code": code_sha256(__name__)}
         name = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
         self._path = (folder or cache_folder()) / "layer-latency" / f"{name}.json"
         self._table: dict[str, float] = self._read()

@@ -253,3 +253,14 @@ def test_a_layer_is_called_as_in_a_file_for_any_size(tmp_path: Path, layer: nn.M
     assert len({picture.data_ptr() for picture in seen.pictures}) == len(seen.pictures) > 10
     assert all(torch.equal(picture, seen.pictures[0]) for picture in seen.pictures)
     assert not any(weight.is_mkldnn for weight in seen.weights)
+
+
+@pytest.mark.parametrize("changed", ["VERSION", "code_sha256"])
+def test_other_code_times_again(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, first = alike(), LayerLatency(PLACE, tmp_path, Watch())
+    first(network.layers["0"], 8, 8)
+    first.save()
+    monkeypatch.setattr(layer_latency, changed, "9" if changed == "VERSION" else lambda _module: "other")
+    second = LayerLatency(PLACE, tmp_path, Watch())
+    second(network.layers["0"], 8, 8)
+    assert second.timed == first.timed > 0
