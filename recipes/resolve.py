@@ -45,6 +45,11 @@ def plain_name(name: str) -> str:
     return path.name if path.name not in ("", "..") else path.resolve().name
 
 
+def is_shipped(folder: Path) -> bool:
+    """Whether an artifact's folder is one of those that come with the program."""
+    return folder.resolve() in {shipped.resolve() for shipped in _FOLDERS.values()}
+
+
 def is_deployable(name: str) -> bool:
     """Whether a name stands for a deployable's file rather than for an artifact."""
     return Path(name).is_file()

@@ -1,18 +1,19 @@
 """Restoring from Python: arrays in, arrays out, with any network that the command line knows."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from baseline.artifact import read_manifest
 from baseline.bounded import BoundedRestorer
 from baseline.budget import free_memory
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
 from baseline.restorer import Restorer
 from compress.runtimes.table import files_of
+from recipes.keys import code_and_versions, key_of, own_network_sha256
 from recipes.networks import open_named
 from recipes.resolve import artifact_folder, is_deployable
 from recipes.selective import CALIBRATION_FILE, made_selective
@@ -56,9 +57,15 @@ def restore(
 
 
 def network_key(network: str, **settings: Any) -> str:
-    """A checksum of a network's files and of settings: what was restored with the same is the same."""
-    path = Path(network)
-    held = files_of(path) if is_deployable(network) else sorted(artifact_folder(network).iterdir())
-    files = [file for file in held if file.name != CALIBRATION_FILE]
-    sums = [file_sha256(file) for file in files if file.is_file() and not file.name.startswith(".")]
-    return hashlib.sha256(repr([sums, sorted(settings.items())]).encode()).hexdigest()
+    """A checksum of a network's files, of settings and of the code: what was restored with the same is the same."""
+    return key_of({"files": _file_sums(network), "settings": settings} | code_and_versions("recipes.restoring_files"))
+
+
+def _file_sums(network: str) -> list[str | None]:
+    """The checksums of a network's files and, of a user's own network, of its code."""
+    if is_deployable(network):
+        return [file_sha256(file) for file in files_of(Path(network))]
+    folder = artifact_folder(network)
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    sums = [file_sha256(file) for file in files if file.name != CALIBRATION_FILE]
+    return [*sums, own_network_sha256(read_manifest(folder).architecture)]

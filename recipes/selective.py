@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from baseline.artifact import read_manifest
 from baseline.atomic import write_whole
 from baseline.bounded import BoundedRestorer
 from baseline.checksum import file_sha256
@@ -12,12 +13,16 @@ from baseline.selective.calibration import PICTURES, Calibration, calibrate, loa
 from baseline.selective.restoring import SelectiveRestorer
 from baseline.selective.score import shipped_model
 from compress.runtimes.table import files_of
-from recipes.resolve import artifact_folder, is_deployable
+from recipes.keys import code_and_versions, key_of, own_network_sha256
+from recipes.resolve import artifact_folder, is_deployable, is_shipped
 
 KEEP_GAIN = 0.95
 """The share of the full gain that is kept if nothing else is asked."""
 
 CALIBRATION_FILE = "selective.json"
+
+_CODE = (__name__, "recipes.networks")
+"""Calibrates, and opens what is calibrated."""
 
 
 def made_selective(bounded: BoundedRestorer, network: str, share: float = KEEP_GAIN) -> SelectiveRestorer:
@@ -39,7 +44,7 @@ def check_share(share: float) -> None:
 
 def calibration(network: str, restorer: Restorer) -> Calibration:
     """The calibration that is kept with the network, or else a new one, of `PICTURES` pictures, which is then kept."""
-    path, key = calibration_path(network), _weights_key(network)
+    path, key = calibration_path(network), calibration_key(network)
     found = load_calibration(path, key)
     if found is not None:
         return found
@@ -59,8 +64,19 @@ def calibration_path(network: str) -> Path:
     return artifact_folder(network) / CALIBRATION_FILE
 
 
-def _weights_key(network: str) -> str:
-    """The checksum of what is calibrated: the last file of a deployable has its weights."""
+def calibration_key(network: str) -> str:
+    """The key of a network's calibration: its weights and the code that calibrates and runs it.
+
+    What is shipped is released together with its calibration: its weights say enough.
+    """
     if is_deployable(network):
-        return file_sha256(files_of(Path(network))[-1])
-    return file_sha256(artifact_folder(network) / "weights.safetensors")
+        return key_of({"weights": file_sha256(files_of(Path(network))[-1])} | code_and_versions(*_CODE))
+    folder = artifact_folder(network)
+    weights = file_sha256(folder / "weights.safetensors")
+    if is_shipped(folder):
+        return weights
+    own = own_network_sha256(read_manifest(folder).architecture)
+    return key_of(
+        {"weights": weights, "model": file_sha256(folder / "model.json"), "own_network": own}
+        | code_and_versions(*_CODE)
+    )

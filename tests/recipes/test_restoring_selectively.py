@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -5,13 +6,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from baseline.artifact import Artifact
 from baseline.bounded import BoundedRestorer
 from baseline.data.pictures import Picture, read_picture, write_picture
 from baseline.errors import UserError
+from baseline.selective.calibration import load_calibration
 from recipes.cli import main
 from recipes.networks import open_named
+from recipes.resolve import artifact_folder
 from recipes.restoring import network_key, restore
-from recipes.selective import calibration, calibration_path, made_selective
+from recipes.selective import calibration, calibration_key, calibration_path, made_selective
 
 
 def test_the_shipped_network_comes_with_a_calibration_of_its_weights() -> None:
@@ -34,13 +38,41 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
 
 
 def test_a_calibration_is_no_part_of_what_names_a_network(tmp_path: Path) -> None:
-    for name in ("model.json", "weights.safetensors"):
-        (tmp_path / name).write_text("{}")
+    Artifact.new("edge", {"width": 8, "num_blocks": 1}, 0).save(tmp_path)
     before = network_key(str(tmp_path))
     (tmp_path / "selective.json").write_text("{}")
     assert network_key(str(tmp_path)) == before
-    (tmp_path / "model.json").write_text("{ }")
+    (tmp_path / "model.json").write_text((tmp_path / "model.json").read_text() + " ")
     assert network_key(str(tmp_path)) != before
+
+
+@pytest.mark.parametrize("key", [network_key, calibration_key])
+@pytest.mark.parametrize("change", ["code", "version", "own network", "model"])
+def test_what_a_changed_program_made_is_made_again(
+    key: Callable[[str], str], change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / f"own_{change.replace(' ', '_')}_{key.__name__}.py"
+    own.write_text("from baseline.networks.edge import EdgeNet\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    Artifact.new(f"{own.stem}:EdgeNet", {"width": 8, "num_blocks": 1}, 0).save(tmp_path / "network")
+    before = key(str(tmp_path / "network"))
+    assert key(str(tmp_path / "network")) == before
+    if change == "code":
+        monkeypatch.setattr("recipes.keys.code_sha256", lambda *_modules: "other")
+    elif change == "version":
+        monkeypatch.setattr("recipes.keys.VERSION", "9")
+    elif change == "own network":
+        own.write_text(own.read_text() + "CHANGED = 1\n")
+    elif change == "model":
+        model = tmp_path / "network" / "model.json"
+        model.write_text(model.read_text() + " ")
+    assert key(str(tmp_path / "network")) != before
+
+
+def test_the_shipped_calibration_serves_whatever_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipes.keys.code_sha256", lambda *_modules: "other")
+    for name in ("photos-partly", str(artifact_folder("photos-partly"))):
+        assert load_calibration(calibration_path(name), calibration_key(name)) is not None
 
 
 def test_a_sharp_half_stays_as_it_is_and_the_decision_is_drawn(photo: Picture, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ CACHED = {name: STAGES[name].modules for name in STAGES} | {
     "teacher's outputs": ("recipes.stages.teaching",),
     "layers' latencies": ("compress.layer_latency",),
     "students' latencies": ("recipes.students",),
-    "selective calibration": ("recipes.selective",),
+    "selective calibration": ("recipes.selective", "recipes.networks"),
+    "restored files": ("recipes.restoring_files",),
 }
 """What is cached, and the modules whose closures its key holds."""
 
