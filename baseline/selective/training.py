@@ -3,7 +3,7 @@
     python -m baseline.selective.training baseline/shipped/teacher-partly --seen runs/score
 
 It takes half an hour on two cores, half of it to restore windows. What they gain is kept in `--seen`, in a folder for
-each network, and is not measured again.
+each network and the code that measures, and is not measured again.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from baseline.artifact import load
 from baseline.atomic import whole_file
 from baseline.checksum import file_sha256
+from baseline.code_closure import code_sha256
 from baseline.data.photos import FOLDER
 from baseline.data.pictures import list_pictures
 from baseline.progress import progress
@@ -48,7 +49,8 @@ _RELATIVE = 10.0
 def main(network: Path, seen: Path, out: Path) -> None:
     """Fit the score to what NETWORK, an artifact, gains; write the weights."""
     restorer = NetworkRestorer(load(network).network)
-    seen /= file_sha256(network / "weights.safetensors")[:16]
+    code = code_sha256("baseline.selective.windows", "baseline.artifact", "baseline.restorer")
+    seen /= f"{file_sha256(network / 'weights.safetensors')[:16]}-{code[:16]}"
     train = _seen(restorer, "train", _WINDOWS, seen)
     val = _seen(restorer, "val", _VAL_WINDOWS, seen)
     torch.manual_seed(_SEED)
