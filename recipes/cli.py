@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from baseline.atomic import disk_full
 from baseline.errors import UserError, unknown_name
 from baseline.names import print_any_name
 from baseline.version import VERSION
@@ -50,9 +51,12 @@ class Commands(click.Group):
         print_any_name()
         try:
             return super().main(*args, **kwargs)
-        except UserError as error:
+        except Exception as error:
+            told = error if isinstance(error, UserError) else disk_full(error)
+            if told is None:
+                raise
             Console(stderr=True, soft_wrap=True, highlight=False).print(Text("error:", style="red"), end=" ")
-            click.echo(str(error), err=True)
+            click.echo(str(told), err=True)
             sys.exit(2)
 
 

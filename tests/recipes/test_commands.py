@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,3 +102,12 @@ def test_the_doctor_names_every_runtime(cli: Cli) -> None:
     rows = json.loads(done.stdout)
     assert rows["runtime eager on cpu"] == "ready"
     assert "apt-get install g++" in rows["runtime aoti on cpu"]
+
+
+def test_standard_output_on_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "recipes.cli", "show", "demo"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.stderr.startswith("error: ")
+    assert "must have room on its disk" in done.stderr
+    assert "Traceback" not in done.stderr
