@@ -11,6 +11,7 @@ from baseline.bounded import ArrayRestorer
 from baseline.data.picture_files import head_of, read_stored, write_stored
 from baseline.data.pictures import SUFFIXES, list_pictures
 from baseline.data.stored import Head, Pixels, Stored
+from baseline.data.unread_pictures import unread_pictures
 from baseline.data.video import VIDEO_SUFFIXES
 from baseline.errors import UserError, named_line
 from baseline.journal import Journal
@@ -226,7 +227,8 @@ def _files_of(given: Path, out: Path) -> list[tuple[Path, Path]]:
     folders = [given, *sorted(p for p in given.rglob("*") if p.is_dir() and not _within(p, out))]
     found = [(path, out / path.relative_to(given)) for folder in folders for path in _listed(folder)]
     if not found:
-        raise UserError(f"{given} must hold pictures or videos; it holds none.")
+        unread = unread_pictures(path for folder in folders for path in folder.iterdir())
+        raise UserError(f"{given} must hold pictures or videos; it holds {unread or 'none'}.")
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from baseline.data.pairs import PairFiles
 from baseline.data.pictures import left_out, list_pictures
+from baseline.data.unread_pictures import unread_pictures
 from baseline.errors import UserError
 
 _SIDES = (("blur", "sharp"), ("input", "target"))
@@ -106,7 +107,11 @@ def left_out_note(files: Iterable[PairFiles]) -> tuple[str, ...]:
     others = [path for folder in sorted(folders) for path in left_out(folder)]
     if not others:
         return ()
-    return (f"Left out: {len(others)} files beside the pictures whose kind is not read, the first {others[0].name}.",)
+    unread = unread_pictures(others)
+    return (
+        f"Left out: {len(others)} files beside the pictures whose kind is not read, the first {others[0].name}.",
+        *((f"Among them {unread}.",) if unread else ()),
+    )
 
 
 def _sides_of(folder: Path) -> list[PairFiles]:

@@ -16,6 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from baseline.atomic import whole_file
 from baseline.data import jpeg_segments, png_chunks, xmp
 from baseline.data.exif import read_exif
+from baseline.data.pictures import JPEG_SUFFIXES
 from baseline.data.stored import Chunk, Head, Pixels, Stored, other_kind, several
 from baseline.data.tiff import LAYOUT, ORIENTATION, Tiff, is_tiff
 from baseline.data.tiff_writing import tiff_bytes
@@ -27,8 +28,8 @@ FORMATS = ("png", "jpg", "webp", "tif", "bmp")
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr", "CMYK", "I;16")
 _GREY = ("1", "L", "LA", "I;16")
 _KINDS = {"LAB": "CIE Lab", "HSV": "HSV", "F": "float", "I": "of 32 bits"}
-_JPEG_SUFFIXES, _TIFF_SUFFIXES = (".jpg", ".jpeg"), (".tif", ".tiff")
-_NAMES = {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP", ".bmp": "BMP"}
+_TIFF_SUFFIXES = (".tif", ".tiff")
+_NAMES = dict.fromkeys(JPEG_SUFFIXES, "JPEG") | {".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP", ".bmp": "BMP"}
 _RIFF_HEAD = 12
 _RAISED = (ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error, zlib.error)
 """By Pillow and by us on files that are damaged, and on what a format cannot hold."""
@@ -101,7 +102,7 @@ def write_stored(stored: Stored, path: Path, settle: Callable[[Path], None] = la
     no alpha, and only PNG and TIFF more than 8 bits.
     """
     suffix = path.suffix.lower()
-    if stored.alpha is not None and suffix in _JPEG_SUFFIXES:
+    if stored.alpha is not None and suffix in JPEG_SUFFIXES:
         raise UserError(f"{path} must be a format with transparency; JPEG has none. Add --format png.")
     if stored.deep and suffix not in (".png", *_TIFF_SUFFIXES):
         raise UserError(f"{path} must be a format with 16 bits; {suffix[1:]} has 8. Add --format png.")
@@ -114,7 +115,7 @@ def write_stored(stored: Stored, path: Path, settle: Callable[[Path], None] = la
             _save(stored, path, beside)
         if suffix == ".png" and (chunks := _png_chunks(stored)):
             beside.write_bytes(png_chunks.with_chunks(beside.read_bytes(), chunks))
-        elif suffix in _JPEG_SUFFIXES and stored.jpeg:
+        elif suffix in JPEG_SUFFIXES and stored.jpeg:
             beside.write_bytes(jpeg_segments.with_segments(beside.read_bytes(), stored.jpeg))
         settle(beside)
     return "; ".join(filter(None, [stored.note, *_cannot_hold(stored, suffix)])) or None
@@ -145,7 +146,7 @@ def _cannot_hold(stored: Stored, suffix: str) -> list[str]:
         lost.append("grey colour profile")
     if suffix != ".png":
         lost += [f"{kind} of a PNG" for kind in png_chunks.lost_elsewhere(stored.png)]
-    if suffix not in _JPEG_SUFFIXES:
+    if suffix not in JPEG_SUFFIXES:
         lost += [f"{kind} of a JPEG" for kind in dict.fromkeys(kind for kind, _ in stored.jpeg)]
     return [f"{_NAMES.get(suffix, 'PNG')} holds no {name}" for name in lost]
 
@@ -158,11 +159,11 @@ def _options(stored: Stored, suffix: str) -> dict[str, Any]:
     kept: dict[str, Any] = {"exif": stored.exif, "icc_profile": icc}
     if stored.dpi and suffix != ".png":
         kept["dpi"] = stored.dpi
-    if suffix in _JPEG_SUFFIXES:
+    if suffix in JPEG_SUFFIXES:
         kept |= {"quality": 95, "subsampling": "4:4:4"}
     elif suffix == ".webp":
         kept |= {"lossless": stored.lossless, "quality": 95, "exact": True}
-    if stored.xmp and suffix in (*_JPEG_SUFFIXES, ".webp"):
+    if stored.xmp and suffix in (*JPEG_SUFFIXES, ".webp"):
         kept["xmp"] = stored.xmp
     elif stored.xmp and suffix == ".png":
         kept["pnginfo"] = PngImagePlugin.PngInfo()

@@ -61,9 +61,10 @@ def _say(line: str) -> None:
 def _sorted_out(inputs: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
     """The pictures and the videos that are meant, folders listed; a UserError if there are both or none."""
     from baseline.data.pictures import SUFFIXES
+    from baseline.data.unread_pictures import unread_pictures
     from baseline.data.video import VIDEO_SUFFIXES
 
-    pictures, videos = [], []
+    pictures, videos, others = [], [], list[Path]()
     for path in inputs:
         inside = sorted(p for p in path.iterdir() if not p.name.startswith(".")) if path.is_dir() else [path]
         for file in inside:
@@ -72,7 +73,10 @@ def _sorted_out(inputs: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
             elif file == path or file.suffix.lower() in VIDEO_SUFFIXES:
                 videos.append(file)
             else:
-                _say(f"left out: {file} is neither a picture nor a video")
+                _say(f"left out: {file} is neither a picture nor a video that can be read")
+                others.append(file)
+    if unread := unread_pictures(others):
+        _say(f"among them {unread}")
     if pictures and videos:
         raise UserError(
             f"make-pairs must be given pictures or videos; got {pictures[0]} and {videos[0]}. Run it for each."

@@ -54,14 +54,18 @@ def restore(
     """
     share = _share(selective, keep_gain, decisions)
     from baseline.budget import parse_memory
+    from baseline.data.unread_pictures import unread_pictures
     from baseline.restore import other_files
     from recipes.restoring_files import Asked, largest_seam, opened, plan, restored
 
     bytes_ = None if memory is None else parse_memory(memory)
     asked = Asked(network, runtime, out, form, share, decisions, bytes_)
     planned, journal = plan(inputs, asked, overwrite)
-    for path in other_files(inputs, out):
+    others = other_files(inputs, out)
+    for path in others:
         click.echo(f"left alone, neither a picture nor a video that can be read: {printable(path)}", err=True)
+    if unread := unread_pictures(others):
+        click.echo(f"among them {unread}", err=True)
     if not planned:
         click.echo(f"all are finished already, in {out}{', and nothing is drawn anew' if decisions else ''}")
         return
