@@ -1,7 +1,7 @@
 """Networks on disk that can be trained on: `model.json`, how to rebuild them, and `weights.safetensors`. No pickles."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from baseline.channel_plan import ChannelPlan, apply_channel_plan_, channel_plan
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
 from baseline.networks.zoo import build
+from baseline.sizes import Sizes, found_sizes, protect_input_, state_found_sizes_
 
 FORMAT = 1
 MODEL_FILE = "model.json"
@@ -33,6 +34,7 @@ class Manifest(BaseModel):
     arguments: dict[str, Any] = Field(default_factory=dict)
     channel_plan: ChannelPlan = Field(default_factory=dict)
     quantization: dict[str, Any] | None = None
+    sizes: dict[str, int] | None = None
     lineage: list[dict[str, Any]] = Field(default_factory=list)
     weights_sha256: str
 
@@ -50,7 +52,11 @@ class Artifact:
     def new(cls, architecture: str, arguments: dict[str, Any], seed: int) -> "Artifact":
         """An untrained network; its random weights depend on the seed alone."""
         torch.manual_seed(seed)
-        return cls(build(architecture, arguments), architecture, arguments)
+        network = build(architecture, arguments)
+        if ":" in architecture:
+            state_found_sizes_(network)
+            protect_input_(network)
+        return cls(network, architecture, arguments)
 
     def save(
         self, folder: Path, state: dict[str, Tensor] | None = None, quantization: dict[str, Any] | None = None
@@ -64,11 +70,13 @@ class Artifact:
         with whole_file(weights, sum(tensor.nbytes for tensor in stored.values())) as beside:
             # One entry of metadata, since several would be written in a different order every time.
             save_file(stored, beside, metadata={_SAME_AS: json.dumps(same_as)} if same_as else None)
+        sizes = found_sizes(self.network)
         manifest = Manifest(
             architecture=self.architecture,
             arguments=self.arguments,
             channel_plan=channel_plan(self.network, build(self.architecture, self.arguments)),
             quantization=quantization,
+            sizes=None if sizes is None else asdict(sizes),
             lineage=self.lineage,
             weights_sha256=file_sha256(weights),
         )
@@ -134,6 +142,10 @@ def _shared(state: dict[str, Tensor]) -> dict[str, str]:
 def rebuild(manifest: Manifest) -> nn.Module:
     """The float network in its pruned shape, in eval mode, its weights not yet loaded."""
     network = build(manifest.architecture, manifest.arguments)
+    if ":" in manifest.architecture:
+        # Artifacts that were made before sizes were kept have them found when they are opened.
+        state_found_sizes_(network, None if manifest.sizes is None else Sizes(**manifest.sizes))
+        protect_input_(network)
     apply_channel_plan_(network, manifest.channel_plan)
     return network.eval()
 

@@ -44,8 +44,10 @@ def bytes_per_pixel(restorer: Restorer) -> int:
     """
     if not resident.known():
         return _UNMEASURED
-    size = restorer.fixed_size or fitting_size(_PROBE, restorer.size_multiple)
-    restorer(torch.zeros(1, 3, *(restorer.fixed_size or fitting_size(_WARM_UP, restorer.size_multiple))))
+    size = restorer.fixed_size or fitting_size(_PROBE, restorer.size_multiple, restorer.min_size)
+    restorer(
+        torch.zeros(1, 3, *(restorer.fixed_size or fitting_size(_WARM_UP, restorer.size_multiple, restorer.min_size)))
+    )
     picture = torch.zeros(1, 3, *size)
     before = resident.resident_bytes()
     resident.forget_peak()

@@ -18,7 +18,7 @@ class SelfEnsemble:
                 "only. Export it without a fixed size or at a square one, or leave out --ensemble."
             )
         self._restorer = restorer
-        self.size_multiple = restorer.size_multiple
+        self.size_multiple, self.min_size = restorer.size_multiple, restorer.min_size
         self.fixed_size = restorer.fixed_size
         self.max_batch = restorer.max_batch
 

@@ -34,6 +34,7 @@ class Unchanged:
     """The restorer that returns its input: its scores are those of the blurred pictures."""
 
     size_multiple = 1
+    min_size = 1
     fixed_size: tuple[int, int] | None = None
     max_batch: int | None = None
 

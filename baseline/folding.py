@@ -11,6 +11,7 @@ from baseline.errors import UserError
 from baseline.networks.convolutions import BranchedConv
 from baseline.networks.zoo import build
 from baseline.restorer import outputs_of
+from baseline.sizes import found_sizes, protect_input_, state_found_sizes_
 
 MOST_APART = 1e-5
 """The largest difference of outputs in 0..1 between a network with branches and the folded one."""
@@ -31,6 +32,10 @@ def folded(artifact: Artifact) -> Artifact:
     arguments = artifact.arguments | _folded_arguments(artifact.network)
     plain = build(artifact.architecture, arguments)
     plain.load_state_dict(_plain_state(artifact.network))
+    if (sizes := found_sizes(artifact.network)) is not None:
+        state_found_sizes_(plain, sizes)
+    if ":" in artifact.architecture:
+        protect_input_(plain)
     return replace(artifact, network=plain.train(artifact.network.training), arguments=arguments)
 
 

@@ -1,21 +1,26 @@
 """Restorers: whatever can be asked to restore, be it a network in memory or an opened file."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baseline.errors import UserError
+from baseline.sizes import found_sizes
 from baseline.tiles import Seam, blended, lay_tiles
 
 
 class Restorer(Protocol):
-    """N,3,H,W in 0..1 -> the restored N,3,H,W; H and W are multiples of `size_multiple`, or `fixed_size` if given."""
+    """N,3,H,W in 0..1 -> the restored N,3,H,W.
+
+    H and W are multiples of `size_multiple`, `min_size` at least, or `fixed_size` if given.
+    """
 
     size_multiple: int
+    min_size: int
     fixed_size: tuple[int, int] | None
     max_batch: int | None
 
@@ -34,7 +39,7 @@ class Finest(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.size_multiple: int = size_multiple_of(network)
+        state_sizes_(self, network)
 
     def forward(self, blurred: Tensor) -> Tensor:
         return outputs_of(self.network, blurred)[-1]
@@ -50,11 +55,39 @@ def on_device(network: nn.Module, device: str | torch.device) -> nn.Module:
 
 
 def size_multiple_of(network: nn.Module) -> int:
-    """What the network's input height and width must be multiples of; a network that states nothing takes any size."""
-    multiple = getattr(network, "size_multiple", 1)
-    if not isinstance(multiple, Integral) or multiple < 1:
-        raise UserError(f"the network's size_multiple must be a whole number from 1 on; got {multiple!r}. Change it.")
-    return int(multiple)
+    """What the network's input height and width must be multiples of: as it states, or as was found by trying."""
+    found = found_sizes(network)
+    return _whole(network, "size_multiple", 1 if found is None else found.multiple)
+
+
+def min_size_of(network: nn.Module) -> int:
+    """The least height and width of the network's input: two multiples at least, since files take no single one."""
+    found, multiple = found_sizes(network), size_multiple_of(network)
+    least = _whole(network, "min_size", 1 if found is None else found.least)
+    return max(2, -(-least // multiple)) * multiple
+
+
+def state_sizes_(wrapped: Any, network: nn.Module) -> None:
+    """Let what wraps a network state the sizes of its input."""
+    wrapped.size_multiple, wrapped.min_size = size_multiple_of(network), min_size_of(network)
+
+
+def stated_sizes(network: nn.Module) -> dict[str, str]:
+    """What a deployable notes of the sizes of its input."""
+    return {"size_multiple": str(size_multiple_of(network)), "min_size": str(min_size_of(network))}
+
+
+def sizes_from(note: Mapping[str, Any], prefix: str = "") -> tuple[int, int]:
+    """The multiple and the least size that a deployable notes; files of before stated no least size."""
+    multiple = int(note[f"{prefix}size_multiple"])
+    return multiple, int(note.get(f"{prefix}min_size", 2 * multiple))
+
+
+def _whole(network: nn.Module, name: str, otherwise: int) -> int:
+    stated = getattr(network, name, otherwise)
+    if not isinstance(stated, Integral) or stated < 1:
+        raise UserError(f"the network's {name} must be a whole number from 1 on; got {stated!r}. Change it.")
+    return int(stated)
 
 
 class NetworkRestorer:
@@ -64,7 +97,7 @@ class NetworkRestorer:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
-        self.size_multiple = size_multiple_of(network)
+        self.size_multiple, self.min_size = size_multiple_of(network), min_size_of(network)
         self.max_batch: int | None = getattr(network, "max_batch", None)
 
     @torch.inference_mode()
@@ -98,7 +131,7 @@ def restore_any_size(restorer: Restorer, blurred: Tensor) -> Tensor:
     """
     height, width = blurred.shape[-2:]
     # Tiles, too, see the padding that the whole picture would get: a network treats a picture's border its own way.
-    target = _up_to(restorer.size_multiple, height), _up_to(restorer.size_multiple, width)
+    target = fitting_size((height, width), restorer.size_multiple, restorer.min_size)
     if restorer.fixed_size is not None:
         target = max(restorer.fixed_size[0], target[0]), max(restorer.fixed_size[1], target[1])
     bottom, right = target[0] - height, target[1] - width
@@ -129,25 +162,33 @@ def fixed_seam(tile: tuple[int, int]) -> Seam:
     return Seam(margin - ramp // 2, ramp)
 
 
-def fitting_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+def fitting_size(size: tuple[int, int], multiple: int, least: int = 1) -> tuple[int, int]:
     """The nearest height and width from the asked ones on that a network takes."""
-    return _up_to(multiple, size[0]), _up_to(multiple, size[1])
+    return _up_to(multiple, max(size[0], least)), _up_to(multiple, max(size[1], least))
+
+
+def size_for(network: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
+    """The same for a network."""
+    return fitting_size(size, size_multiple_of(network), min_size_of(network))
 
 
 def check_crops(crops: Iterable[int], network: nn.Module) -> None:
-    """A UserError if a side of square crops is no multiple of what the network takes."""
-    multiple = size_multiple_of(network)
+    """A UserError if a side of square crops is not one that the network takes."""
+    multiple, least = size_multiple_of(network), min_size_of(network)
     uneven = [crop for crop in crops if crop % multiple]
     if uneven:
         raise UserError(f"crops must be multiples of {multiple} for this network; got {uneven[0]}. Set another crop.")
+    small = [crop for crop in crops if crop < least]
+    if small and least > 2 * multiple:
+        raise UserError(f"crops must have {least} pixels a side for this network; got {small[0]}. Set a larger crop.")
 
 
-def check_size(size: tuple[int, int], multiple: int) -> None:
+def check_size(size: tuple[int, int], multiple: int, least: int = 1) -> None:
     """A UserError if height or width is not a multiple of what the network takes, or too small to be traced."""
-    right = fitting_size(size, multiple)
+    right = fitting_size(size, multiple, least)
     if right != size:
         raise UserError(
-            f"the size must be multiples of {multiple} from {2 * multiple} on; got {size[0]}x{size[1]}. "
+            f"the size must be multiples of {multiple} from {max(least, 2 * multiple)} on; got {size[0]}x{size[1]}. "
             f"Take {right[0]}x{right[1]}."
         )
 

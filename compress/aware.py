@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from baseline.restorer import fitting_size, size_multiple_of
+from baseline.restorer import size_for, state_sizes_
 from compress.known import known_of
 
 
@@ -17,7 +17,7 @@ class Simulated(nn.Module):
         super().__init__()
         # An exported graph refuses train() and eval(); what they would change was settled when it was exported.
         self.network = GraphModule(prepared, prepared.graph)
-        self.size_multiple = size_multiple_of(prepared)
+        state_sizes_(self, prepared)
 
     def forward(self, blurred: Tensor) -> Tensor:
         restored: Tensor = self.network(blurred)
@@ -31,7 +31,7 @@ def train_simulated_(prepared: GraphModule, fit: Callable[[nn.Module], None]) ->
     simulated = Simulated(prepared)
     fit(simulated)
     # What is kept may be a moving average, whose scales are still those of other weights.
-    side = fitting_size((64, 64), simulated.size_multiple)
+    side = size_for(prepared, (64, 64))
     with torch.no_grad():
         simulated(torch.zeros(1, 3, *side))
     for known in known_of(prepared):

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 from torch_pruning.dependency import Group
 
 from baseline.errors import UserError, named_line
-from compress.trial import run_once, small_example
+from compress.trial import layers_run, run_once, small_example
 
 Side = Literal["out", "in"]
 
@@ -65,8 +65,9 @@ class ChannelGroup:
 class Channels:
     """The groups of a network. Building it turns all gradients on and the network to eval mode.
 
-    What was frozen is frozen again in whatever channels are removed from. `idle`: layers that are not run in eval mode,
-    and belong to no group, with their output channels.
+    What was frozen is frozen again in whatever channels are removed from. `idle`: layers that belong to no group, since
+    they are not run in eval mode, or for some images only, with their output channels and that reason. `sometimes`: the
+    layers that are run for some images only, with these.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -91,11 +92,19 @@ class Channels:
         self._parameters = {id(parameter): name for name, parameter in network.named_parameters()}
         self.bare_parameters = {self._parameters[id(p)]: dim for p, dim in self._graph.unwrapped_parameters}
         self.groups = self._find()
+        run = layers_run(network)
+        every = max(len(kinds) for kinds in run.values())
+        self.sometimes = {name: kinds for name, kinds in run.items() if len(kinds) < every}
         self.idle = {
-            name: int(self._graph.get_pruner_of_module(layer).get_out_channels(layer))
+            name: (int(self._graph.get_pruner_of_module(layer).get_out_channels(layer)), self._why_idle(name))
             for layer, name in self._names.items()
             if isinstance(layer, ROOT_LAYERS) and layer not in self._graph.module2node
         }
+
+    def _why_idle(self, name: str) -> str:
+        if name in self.sometimes:
+            return f"it is run for some images only ({', '.join(self.sometimes[name])})"
+        return "it is not run when pictures are restored"
 
     def members_cut(self, removal: Removal) -> dict[tuple[str, Side], set[int]]:
         """Every side of a layer that loses channels, with their indices in the unpruned layer."""

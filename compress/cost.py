@@ -12,9 +12,10 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 from torch.fx import GraphModule
 
-from baseline.restorer import Finest, outputs_of, size_multiple_of
+from baseline.restorer import Finest, outputs_of
 from compress.graph import used_bytes
 from compress.products import FFT_FORMULA, FFTS, PRODUCTS, product_macs
+from compress.trial import probes
 
 _NO_MULTIPLY_ADDS = (
     "aten::upsample_nearest2d",
@@ -129,12 +130,13 @@ def deployed_params(network: nn.Module) -> int:
 
 
 def used_parameters(network: nn.Module) -> set[str]:
-    """The names of the parameters that the finest output depends on."""
+    """The names of the parameters that the finest output depends on, for any image."""
     whole = copy.deepcopy(network).requires_grad_(True)
     own = dict(whole.named_parameters())
-    side = 16 * size_multiple_of(network)
-    example = torch.rand(1, 3, side, side, device=next(iter(own.values())).device)
-    with torch.enable_grad():
-        finest = outputs_of(whole, example)[-1]
-        gradients = torch.autograd.grad(finest.sum(), list(own.values()), allow_unused=True)
-    return {name for name, gradient in zip(own, gradients, strict=True) if gradient is not None}
+    used: set[str] = set()
+    for image in probes(whole).values():
+        with torch.enable_grad():
+            finest = outputs_of(whole, image.clone())[-1]
+            gradients = torch.autograd.grad(finest.sum(), list(own.values()), allow_unused=True)
+        used |= {name for name, gradient in zip(own, gradients, strict=True) if gradient is not None}
+    return used

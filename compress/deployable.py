@@ -18,7 +18,7 @@ from baseline.data.loader import to_tensor
 from baseline.data.photos import FOLDER, load_photo
 from baseline.data.pictures import list_pictures
 from baseline.errors import UserError
-from baseline.restorer import NetworkRestorer, fitting_size, restore_any_size, size_multiple_of
+from baseline.restorer import NetworkRestorer, fitting_size, min_size_of, restore_any_size, size_multiple_of
 from compress.runtimes.table import file_runtime, files_of, open_deployable, size_mb
 
 _ODD_SIZE = (101, 157)
@@ -72,7 +72,7 @@ def export_checked(network: nn.Module, runtime: str, dtype: str, path: Path, siz
                 f"{path.name} must compute convolutions in integers; {runtime} computes all of them in float. "
                 "Quantize with other settings (such as sums: int8), or take another runtime."
             )
-        found = compare(network, made, _real_pictures(size, size_multiple_of(network)))
+        found = compare(network, made, _real_pictures(size, size_multiple_of(network), min_size_of(network)))
         _check(found, runtime, dtype, path)
         tiles = _tiles_against_whole(network, size) if _FIXED_SIZE in built_for else None
         # The one that is named comes last: where it is, the others are.
@@ -90,10 +90,16 @@ def _exported(network: nn.Module, runtime: str, path: Path, size: tuple[int, int
     except Exception as error:  # whatever torch, ONNX and four runtimes raise
         if disk_full(error) is not None:
             raise
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = _telling_line(error)
         raise UserError(
             f"{runtime} must take every operator of the network; it says: {said[:300]}. Take another runtime."
         ) from error
+
+
+def _telling_line(error: Exception) -> str:
+    """The first line that tells more than where in a runtime's own source the error was raised."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if not line.startswith(("Exception from", "Check '", "FrontEnd"))), lines[0])
 
 
 def compare(network: nn.Module, path: Path, pictures: Sequence[Tensor]) -> list[Agreement]:
@@ -141,9 +147,9 @@ def _check(found: Sequence[Agreement], runtime: str, dtype: str, path: Path) -> 
             )
 
 
-def _real_pictures(size: tuple[int, int], multiple: int) -> list[Tensor]:
+def _real_pictures(size: tuple[int, int], multiple: int, least: int) -> list[Tensor]:
     """Shipped photographs cut to three sizes: the asked one, a small one, and one that is no multiple of anything."""
-    small = fitting_size((8 * multiple, 12 * multiple), multiple)
+    small = fitting_size((8 * multiple, 12 * multiple), multiple, least)
     photographs = [to_tensor(load_photo(path))[None] for path in list_pictures(FOLDER / "val")[:3]]
     sizes = (size, small, _ODD_SIZE)
     return [photo[..., :height, :width].clone() for photo, (height, width) in zip(photographs, sizes, strict=True)]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from baseline.errors import UserError, unknown_name
-from baseline.restorer import outputs_of, size_multiple_of
+from baseline.restorer import outputs_of, state_sizes_
 from compress.trial import small_example
 
 _IMAGE_CHANNELS = 3
@@ -104,7 +104,7 @@ class Adapted(nn.Module):
         super().__init__()
         self.student = student
         self.pairs = dict(pairs)
-        self.size_multiple = size_multiple_of(student)
+        state_sizes_(self, student)
         own, taught = shapes_of(student, pairs), shapes_of(teacher, pairs.values())
         self.adapters = nn.ModuleList(nn.Conv2d(own[s][0], taught[t][0], 1) for s, t in pairs.items())
         self.features: list[Tensor] = []

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.fx import GraphModule, Node
 
-from baseline.restorer import Finest, check_size, size_multiple_of
+from baseline.restorer import Finest, check_size, min_size_of, size_multiple_of
+from compress.tracing import traced
 
 RELUS = (torch.ops.aten.relu.default, torch.ops.aten.relu_.default)
 _CONVOLUTION_DEFAULTS = (None, None, None, [1, 1], "valid", [1, 1], 1)
@@ -21,18 +22,15 @@ def deployed_graph(network: nn.Module, example: Tensor) -> GraphModule:
 
     From an example of several pictures it takes any number of them, otherwise one.
     """
-    multiple = size_multiple_of(network)
-    check_size((example.shape[-2], example.shape[-1]), multiple)
+    check_size((example.shape[-2], example.shape[-1]), size_multiple_of(network), min_size_of(network))
     finest = network if isinstance(network, Finest) else Finest(network)
-    shapes = dynamic_sides(multiple, any_batch=len(example) > 1)
-    module = torch.export.export(finest, (example,), dynamic_shapes=shapes).module()
-    if not isinstance(module, GraphModule):
-        raise TypeError(f"torch.export gave a {type(module).__name__}")
+    shapes = dynamic_sides(network, any_batch=len(example) > 1)
+    module = traced(finest, example, shapes)
     _state_paddings_(module)
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
-    state_limits_(module, multiple, len(example))
+    state_limits_(module, network, len(example))
     return module
 
 
@@ -50,16 +48,18 @@ def _state_paddings_(module: GraphModule) -> None:
             node.args = (picture, weight, bias, stride, numbers, dilation, groups)
 
 
-def state_limits_(module: GraphModule, multiple: int, batch: int = 1) -> None:
-    """Let a graph state what its input's sides must be multiples of, as networks do, and that it takes one picture."""
-    module.__dict__["size_multiple"] = multiple
+def state_limits_(module: GraphModule, network: nn.Module, batch: int = 1) -> None:
+    """Let a graph state the sizes of its input, as the network does that it comes from, and that it takes one image."""
+    module.__dict__["size_multiple"] = size_multiple_of(network)
+    module.__dict__["min_size"] = min_size_of(network)
     module.__dict__["max_batch"] = 1 if batch == 1 else None
 
 
-def dynamic_sides(multiple: int, any_batch: bool = False) -> tuple[dict[int, object]]:
+def dynamic_sides(network: nn.Module, any_batch: bool = False) -> tuple[dict[int, object]]:
     """Height and width as multiples of a number, and the batch if it is free, for torch.export."""
-    longest = _LARGEST_SIDE // multiple
-    height, width = Dim("height", min=2, max=longest), Dim("width", min=2, max=longest)
+    multiple = size_multiple_of(network)
+    shortest, longest = min_size_of(network) // multiple, _LARGEST_SIDE // multiple
+    height, width = Dim("height", min=shortest, max=longest), Dim("width", min=shortest, max=longest)
     sides: dict[int, object] = {2: multiple * height, 3: multiple * width} if multiple > 1 else {2: height, 3: width}
     return (sides | {0: Dim("batch", min=1, max=_LARGEST_BATCH)} if any_batch else sides,)
 

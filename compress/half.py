@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from baseline.errors import UserError
-from baseline.restorer import Finest, outputs_of, size_multiple_of
+from baseline.restorer import Finest, outputs_of, state_sizes_
 
 _HEADROOM = 4
 """Other pictures may reach further than those that were looked at."""
@@ -19,7 +19,7 @@ class HalfPrecision(nn.Module):
     def __init__(self, half_network: nn.Module, dtype: torch.dtype = torch.float16) -> None:
         super().__init__()
         self.network = Finest(half_network)
-        self.size_multiple = size_multiple_of(half_network)
+        state_sizes_(self, half_network)
         self.dtype = dtype
 
     def forward(self, blurred: Tensor) -> Tensor:

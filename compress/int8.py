@@ -27,7 +27,7 @@ from torchao.quantization.pt2e.quantizer import Quantizer  # noqa: E402
 from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86  # noqa: E402
 
 from baseline.errors import UserError  # noqa: E402
-from baseline.restorer import fitting_size, size_multiple_of  # noqa: E402
+from baseline.restorer import size_for, state_sizes_  # noqa: E402
 from compress.calibration import CALIBRATIONS  # noqa: E402
 from compress.graph import deployed_graph, layer_name, state_limits_  # noqa: E402
 from compress.known import Known, settle_  # noqa: E402
@@ -75,7 +75,7 @@ def prepare(network: nn.Module, plan: Plan, calibration: str = "histogram", any_
     It takes one picture at a time or, with `any_batch`, several, as training does.
     """
     batch = 2 if any_batch else 1
-    example = torch.zeros(batch, 3, *fitting_size((_TRACED_SIDE, _TRACED_SIDE), size_multiple_of(network)))
+    example = torch.zeros(batch, 3, *size_for(network, (_TRACED_SIDE, _TRACED_SIDE)))
     graph = deployed_graph(without_transposed(network.eval()), example)
     try:
         prepared: GraphModule = prepare_pt2e(graph, _quantizer(plan, CALIBRATIONS[calibration]()))
@@ -85,7 +85,7 @@ def prepare(network: nn.Module, plan: Plan, calibration: str = "histogram", any_
             f"the network must be one whose operators torchao's quantizer can tell apart; it says: {error}. "
             "Quantize with sums: int8, which goes by single operators."
         ) from None
-    state_limits_(prepared, size_multiple_of(network), batch)
+    state_limits_(prepared, network, batch)
     return prepared
 
 
@@ -118,9 +118,10 @@ def calibrate_(prepared: GraphModule, crops: Iterable[Tensor]) -> None:
 
 def convert(prepared: GraphModule) -> GraphModule:
     """The quantized network. It consumes the prepared one."""
-    multiple = size_multiple_of(prepared)
+    sizes = nn.Module()
+    state_sizes_(sizes, prepared)
     converted: GraphModule = convert_pt2e(prepared)
-    state_limits_(converted, multiple)
+    state_limits_(converted, sizes)
     return converted
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from baseline.atomic import whole_file
 from baseline.errors import UserError
-from baseline.restorer import size_multiple_of
+from baseline.restorer import stated_sizes
 from compress.graph import deployed_graph, dynamic_sides
 
 INPUT, OUTPUT = "blurred", "restored"
@@ -36,11 +36,10 @@ def write_onnx(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[st
     reason = missing()
     if reason:
         raise UserError(f"exporting to ONNX must have its libraries; {reason}.")
-    multiple = size_multiple_of(network)
     example = torch.zeros(1, 3, *size)
     graph = deployed_graph(network, example)
     with _quiet(), torch.no_grad():
-        program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(multiple))
+        program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(network))
         exported = torch.onnx.export(
             program,
             (example,),
@@ -52,7 +51,7 @@ def write_onnx(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[st
         )
     if exported is None:
         raise TypeError("torch.onnx.export gave nothing")
-    note = {"size_multiple": str(multiple), "torch": torch.__version__, "opset": str(_OPSET)}
+    note = {**stated_sizes(network), "torch": torch.__version__, "opset": str(_OPSET)}
     exported.model.metadata_props.update({f"lightsharp.{key}": value for key, value in note.items()})
     with whole_file(path) as beside:
         exported.save(str(beside))

@@ -9,7 +9,7 @@ from torch import nn
 
 from baseline.data.loader import Batch
 from baseline.errors import UserError
-from baseline.restorer import fitting_size, size_multiple_of
+from baseline.restorer import size_for
 from compress.channels import Channels
 from compress.cost import cost
 from compress.criteria import CRITERIA
@@ -131,7 +131,7 @@ def survey(network: nn.Module, settings: PruneSettings, batches: Sequence[Batch]
 
     `batches` are training crops, looked at by criteria that need data.
     """
-    size = fitting_size(settings.latency.size, size_multiple_of(network))
+    size = size_for(network, settings.latency.size)
     channels = Channels(network)
     checks = check_groups(network, channels)
     names = _must_have_channels(checks)

@@ -30,7 +30,7 @@ class Target:
     def open(self) -> Restorer:
         """A restorer that takes the size; a UserError if it does not run here, or takes other sizes only."""
         restorer = self._opened()
-        check_size(self.size, restorer.size_multiple)
+        check_size(self.size, restorer.size_multiple, restorer.min_size)
         fixed = restorer.fixed_size
         if fixed is not None and fixed != self.size:
             raise UserError(f"the file takes {fixed[0]}x{fixed[1]} only; export one for {self.size[0]}x{self.size[1]}.")

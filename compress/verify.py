@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from baseline.errors import UserError, first_line
 from baseline.restorer import outputs_of
 from compress.channels import ChannelGroup, Channels, Removal
-from compress.trial import small_example
+from compress.trial import probes
 
 TOLERANCE = 1e-5
 """Largest difference between removing and zeroing, relative to what zeroing changes. Exact removals reach 1e-12."""
+
+_BATCH = 3
+"""How many of the probes go together where the network is trained: norms need several."""
 
 _NOISE = 1e-12
 """What reordered sums in double precision may differ by, relative to the outputs."""
@@ -50,7 +52,7 @@ def check_groups(network: nn.Module, channels: Channels | None = None) -> list[G
     """
     found = channels or Channels(network)
     probe = _Probe(network, found)
-    idle = [GroupCheck(name, n, None, "it is not run when pictures are restored") for name, n in found.idle.items()]
+    idle = [GroupCheck(name, n, None, reason) for name, (n, reason) in found.idle.items()]
     return [_check(probe, group) for group in found.groups.values()] + idle
 
 
@@ -97,13 +99,15 @@ class _Probe:
         self.channels = channels
         try:
             self._network: nn.Module = _disturbed(network)
-            self._pictures = _pictures(self._network)
+            images = list(probes(self._network).values())
+            # One by one where a network chooses its layers by what it sees; otherwise together, which is faster.
+            self._images = images if channels.sometimes else [torch.cat(images[:_BATCH])]
             self._whole = self._outputs()
             again = self._outputs()
         except RuntimeError as error:
             raise UserError(
-                "the network must run in double precision too, in which pruning is checked, and on several pictures at "
-                f"once; it fails with '{first_line(error)}'. Create tensors in forward with the input's dtype."
+                "the network must run in double precision too, in which pruning is checked; it "
+                f"fails with '{first_line(error)}'. Create tensors in forward with the input's dtype."
             ) from error
         apart = max(float((a - b).abs().max()) for a, b in zip(self._whole, again, strict=True))
         if apart > _NOISE * max(float(output.abs().max()) for output in self._whole):
@@ -140,23 +144,16 @@ class _Probe:
         trained = copy.deepcopy(self._network).train()  # its norms take statistics
         try:
             with torch.random.fork_rng():
-                trained(self._pictures)
+                trained(torch.cat(self._images[:_BATCH]))
         except Exception as broken:  # noqa: BLE001  whatever a foreign network says when it breaks is the reason
             return first_line(broken)
         return None
 
     @torch.no_grad()
     def _outputs(self) -> list[Tensor]:
-        return outputs_of(self._network.eval(), self._pictures)
-
-
-def _pictures(network: nn.Module) -> Tensor:
-    """A dark picture, a bright one, and one of strong contrasts: noise beside squares of saturated colours."""
-    noise = small_example(network)
-    side = noise.shape[-1]
-    squares = F.interpolate(noise[..., :4, :4].round(), size=(side, side))
-    contrasts = torch.cat([noise[..., : side // 2], squares[..., side // 2 :]], dim=-1)
-    return torch.cat([0.1 * noise, 0.9 + 0.1 * noise, contrasts])
+        # Copies, since a network may change what it is given.
+        network = self._network.eval()
+        return [output for image in self._images for output in outputs_of(network, image.clone())]
 
 
 def _relative_error(removed_output: Tensor, masked: Tensor, whole: Tensor) -> float:
@@ -240,4 +237,10 @@ def _why_broken(probe: _Probe, removal: Removal, broken: Exception) -> str:
     for name, layer in probe.layers().items():
         if name in cut and 1 < getattr(layer, "groups", 1) < getattr(layer, "in_channels", 1):
             return f"{name} is a convolution in {layer.groups} groups, which cannot lose these channels"
+    if probe.channels.sometimes:
+        name, kinds = min(probe.channels.sometimes.items(), key=lambda entry: len(entry[1]))
+        return (
+            f"the network breaks without its channels, for it chooses its layers by the image ({name} is run for some "
+            f"only: {', '.join(kinds)}): {first_line(broken)}"
+        )
     return f"the network breaks without its channels: {first_line(broken)}"

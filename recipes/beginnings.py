@@ -7,7 +7,7 @@ from torch import nn
 from baseline.artifact import Artifact, load
 from baseline.data.pairs import DataSet
 from baseline.errors import UserError
-from baseline.restorer import check_crops, check_size, size_multiple_of
+from baseline.restorer import check_crops, check_size, min_size_of, size_multiple_of
 from baseline.settings import FitSettings, Settings, TrainSettings
 from compress.features import Adapted
 from compress.pruning_settings import PruneSettings
@@ -93,4 +93,4 @@ def _crop_of(settings: Settings) -> int | None:
 
 def _check_network(network: nn.Module, recipe: Recipe) -> None:
     must_restore(network)
-    check_size(recipe.measure.size, size_multiple_of(network))
+    check_size(recipe.measure.size, size_multiple_of(network), min_size_of(network))

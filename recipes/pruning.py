@@ -11,7 +11,7 @@ from baseline.atomic import write_whole
 from baseline.data.datasets import open_data
 from baseline.errors import UserError
 from baseline.output import no_artifact_yet, output_folder
-from baseline.restorer import fitting_size, size_multiple_of
+from baseline.restorer import size_for
 from baseline.settings import DataSettings
 from compress.cost import count_macs, deployed_params
 from compress.prune import PruneReport, sensitivity_of, survey
@@ -95,6 +95,6 @@ def _folder_for(out: Path) -> Iterator[None]:
 def _whole(artifact: Artifact, what: str, settings: PruneSettings) -> float:
     """What an unpruned network has of what is limited."""
     if what == "macs":
-        size = fitting_size(settings.latency.size, size_multiple_of(artifact.network))
+        size = size_for(artifact.network, settings.latency.size)
         return float(count_macs(artifact.network, size)[0])
     return deployed_params(artifact.network) * (4.0 if what == "size" else 1.0)

@@ -97,7 +97,7 @@ def call_cost(restorer: Restorer) -> float:
     Next to nothing for a network in memory; OpenVINO prepares itself for each size in some 25 ms, which is as much as
     a fifth of a megapixel in INT8.
     """
-    unit = fitting_size((CELL, CELL), restorer.size_multiple)[0]
+    unit = fitting_size((CELL, CELL), restorer.size_multiple, restorer.min_size)[0]
     large = 16 * unit
     pixel_s = min(_seconds(restorer, large, large) for _ in range(4)) / large**2
     small = [_seconds(restorer, 2 * unit, width * unit) - 2 * unit * width * unit * pixel_s for width in range(3, 12)]

@@ -23,7 +23,7 @@ from torch.fx.node import Argument
 
 from baseline.atomic import whole_file
 from baseline.errors import UserError
-from baseline.restorer import in_batches, size_multiple_of
+from baseline.restorer import in_batches, sizes_from, stated_sizes
 from compress.early import quantize_early_
 from compress.graph import deployed_graph, dynamic_sides
 from compress.runtimes import compiler
@@ -53,18 +53,17 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     if reason:
         raise UserError(f"exporting to .pt2 must have a C++ compiler; {reason}.")
     example = torch.zeros(1, 3, *size)
-    multiple = size_multiple_of(network)
     graph = deployed_graph(network, example)
     quantize_early_(graph)
     copy_views_(graph)
     with tempfile.TemporaryDirectory() as work, torch.no_grad():
-        program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(multiple))
+        program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(network))
         whole = Path(
             torch._inductor.aoti_compile_and_package(
                 program, package_path=f"{work}/whole.pt2", inductor_configs=_COMPILING
             )
         )
-        built_for = {"size_multiple": str(multiple), "torch": torch.__version__, **_built_for(whole), **_census(whole)}
+        built_for = {**stated_sizes(network), "torch": torch.__version__, **_built_for(whole), **_census(whole)}
         with whole_file(path) as beside:
             _strip(whole, beside, built_for)
     return built_for
@@ -83,8 +82,9 @@ def copy_views_(graph: GraphModule) -> int:
     ]
     for node, view in views:
         with graph.graph.inserting_before(node):
-            # With its order stated: torch leaves out a copy that has the strides of the view.
-            named: dict[str, Argument] = {"memory_format": torch.contiguous_format}
+            # In an order that is not the view's: torch leaves out a copy that has its strides.
+            whole = view.meta["val"].is_contiguous()
+            named: dict[str, Argument] = {"memory_format": torch.channels_last if whole else torch.contiguous_format}
             copied = graph.graph.call_function(torch.ops.aten.clone.default, (view,), named)
         node.replace_input_with(view, copied)
     graph.recompile()
@@ -106,7 +106,7 @@ class AotiRestorer:
     def __init__(self, path: Path) -> None:
         built_for = read_note(path)
         refuse_other_machine(path, built_for)
-        self.size_multiple = int(built_for["size_multiple"])
+        self.size_multiple, self.min_size = sizes_from(built_for)
         self._run = torch._inductor.aoti_load_package(str(path))
 
     @torch.inference_mode()
@@ -128,11 +128,13 @@ def read_note(path: Path) -> dict[str, str]:
             damaged = archive.testzip()
             name = next(n for n in archive.namelist() if n.endswith(_NOTE))
             note = json.loads(archive.read(name))
-            whole = {key: str(note[key]) for key in _NOTE_KEYS} | {_MULTIPLE: str(int(note[_MULTIPLE]))}
+            sizes_from(note)
+            whole = {key: str(value) for key, value in note.items() if key in _NOTE_KEYS or key == "min_size"}
+            missing = set(_NOTE_KEYS) - set(whole)
             holds_code = any(n.endswith(".so") for n in archive.namelist())
     except (zipfile.BadZipFile, StopIteration, ValueError, KeyError, TypeError):
         raise _foreign(path) from None
-    if damaged is not None or not holds_code:
+    if damaged is not None or missing or not holds_code:
         raise _foreign(path)
     return whole
 

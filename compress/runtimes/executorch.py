@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from baseline.atomic import write_whole
 from baseline.errors import UserError
-from baseline.restorer import in_batches, size_multiple_of
+from baseline.restorer import in_batches, sizes_from, stated_sizes
 from compress import xnnpack_graph
 from compress.graph import deployed_graph
 
@@ -54,10 +54,9 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
             "which XNNPACK computes on some CPUs only. Export the float or the INT8 artifact."
         )
     example = torch.zeros(1, 3, *size)
-    multiple = size_multiple_of(network)
     graph = deployed_graph(network, example)
     moves = xnnpack_graph.prepare_(graph)
-    note = {"size_multiple": str(multiple), "fixed_size": f"{size[0]}x{size[1]}", **_versions()}
+    note = {**stated_sizes(network), "fixed_size": f"{size[0]}x{size[1]}", **_versions()}
     lowered = _lower(graph, example, note)
     counts = census(lowered)
     counts["integer_convolutions"] -= moves.integer
@@ -101,7 +100,7 @@ class ExecutorchRestorer:
         self._module, note, self._pool = _opened(path)
         height, width = note["fixed_size"].split("x")
         self.fixed_size: tuple[int, int] | None = (int(height), int(width))
-        self.size_multiple = int(note["size_multiple"])
+        self.size_multiple, self.min_size = sizes_from(note)
 
     def __call__(self, blurred: Tensor) -> Tensor:
         height, width = blurred.shape[-2:]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from baseline.errors import UserError
+from baseline.restorer import sizes_from
 from compress import onnx_file
 from compress.runtimes.sessions import Run, SessionRestorer
 
@@ -51,7 +52,7 @@ def open_file(path: Path) -> SessionRestorer:
 
         return run
 
-    return SessionRestorer(start, int(stated["lightsharp.size_multiple"]))
+    return SessionRestorer(start, sizes_from(stated, "lightsharp."))
 
 
 def census(path: Path) -> dict[str, int]:

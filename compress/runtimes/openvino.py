@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 from baseline.atomic import room_for
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
+from baseline.restorer import sizes_from
 from compress import onnx_file
 from compress.runtimes.sessions import Run, SessionRestorer
 
@@ -38,7 +40,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         work = Path(folder)
         note = onnx_file.write_onnx(network, work / "network.onnx", size) | {"openvino": openvino.__version__}
-        model = _core().read_model(work / "network.onnx")
+        model = _converted(work / "network.onnx")
         for key, value in note.items():
             model.set_rt_info(value, [_NOTE, key])
         # Weights keep the precision that the quantize stage gave them. Saved again with their checksum in the note.
@@ -49,6 +51,23 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
         (work / path.name).with_suffix(".bin").replace(path.with_suffix(".bin"))
         (work / path.name).replace(path)
     return note | {name: str(count) for name, count in census(path).items()}
+
+
+def _converted(onnx_path: Path) -> Any:
+    """OpenVINO's own form of an ONNX file; a UserError that names the operators that it does not take."""
+    try:
+        return _core().read_model(onnx_path)
+    except RuntimeError as error:
+        said = str(error)
+        names = dict.fromkeys(re.findall(r"^-- (\S+) with a message", said, re.MULTILINE))
+        if not names:
+            raise
+        nodes = ", ".join(dict.fromkeys(re.findall(r"<Node\(\w+\): (\w+)>", said)))
+        detail = said.partition("Summary:")[0].strip().splitlines()[-1].rstrip(".")
+        raise UserError(
+            f"OpenVINO must take every operator of the network; it does not take {', '.join(names)}"
+            f"{f' ({nodes})' if nodes else ''}: {detail[:200]}. Take another runtime."
+        ) from error
 
 
 def open_file(path: Path) -> SessionRestorer:
@@ -62,7 +81,8 @@ def open_file(path: Path) -> SessionRestorer:
     def start(threads: int) -> Run:
         return _Session(_compiled(model, threads))
 
-    return SessionRestorer(start, int(model.get_rt_info([_NOTE, "size_multiple"]).astype(str)))
+    keys = [key for key in ("size_multiple", "min_size") if model.has_rt_info([_NOTE, key])]
+    return SessionRestorer(start, sizes_from({key: model.get_rt_info([_NOTE, key]).astype(str) for key in keys}))
 
 
 class _Session:

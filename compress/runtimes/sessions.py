@@ -18,8 +18,8 @@ class SessionRestorer:
     fixed_size: tuple[int, int] | None = None
     max_batch: int | None = 1
 
-    def __init__(self, start: Callable[[int], Run], size_multiple: int) -> None:
-        self.size_multiple = size_multiple
+    def __init__(self, start: Callable[[int], Run], sizes: tuple[int, int]) -> None:
+        self.size_multiple, self.min_size = sizes
         self._start = start
         self._threads = torch.get_num_threads()
         self._run = start(self._threads)

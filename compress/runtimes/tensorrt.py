@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from baseline.atomic import write_whole
 from baseline.errors import UserError
-from baseline.restorer import in_batches, size_multiple_of
+from baseline.restorer import in_batches, min_size_of, size_multiple_of, stated_sizes
 from compress import onnx_file
 
 _MAGIC = b"lightsharp engine 1\n"
@@ -42,8 +42,8 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     reason = unavailable("cuda")
     if reason:
         raise UserError(f"exporting an engine must have TensorRT; {reason}.")
-    multiple = size_multiple_of(network)
-    sides = (2 * multiple, 2 * multiple), size, _largest(size, multiple)
+    least = min_size_of(network)
+    sides = (least, least), size, _largest(size, size_multiple_of(network))
     with tempfile.TemporaryDirectory() as work:
         onnx_path = Path(work) / "network.onnx"
         onnx_file.write_onnx(network.cpu(), onnx_path, size)
@@ -51,7 +51,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     smallest, fastest_at, largest = (f"{height}x{width}" for height, width in sides)
     tf32 = "on" if torch.backends.cudnn.allow_tf32 else "off"
     profile = {"tf32": tf32, "smallest": smallest, "fastest_at": fastest_at, "largest": largest}
-    note = {"size_multiple": str(multiple), **_here(), **profile}
+    note = {**stated_sizes(network), **_here(), **profile}
     _write(path, note, engine)
     return note
 
@@ -68,7 +68,7 @@ class EngineRestorer:
         if reason:
             raise UserError(f"opening {path} must have TensorRT; {reason}.")
         refuse_other_gpu(path, note)
-        self.size_multiple = int(note["size_multiple"])
+        self.size_multiple, self.min_size = int(note["size_multiple"]), _sides(note["smallest"])[0]
         self._sides = _sides(note["smallest"]), _sides(note["largest"])
         trt = _tensorrt()
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))

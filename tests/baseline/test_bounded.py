@@ -18,7 +18,7 @@ from baseline.tiles import Seam
 class Fixed:
     """Takes batches of one size, and says so."""
 
-    size_multiple = 4
+    size_multiple, min_size = 4, 8
     fixed_size = (48, 64)
     max_batch: int | None = 3
 

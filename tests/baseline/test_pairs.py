@@ -84,7 +84,7 @@ def test_sides_that_are_no_multiples_of_4_work_everywhere(tmp_path: Path, write_
     assert blurred.shape == sharp.shape == (45, 45, 3)
 
     class FourAtATime(Unchanged):
-        size_multiple = 4
+        size_multiple, min_size = 4, 8
 
         def __call__(self, blurred):
             assert blurred.shape[-2] % 4 == blurred.shape[-1] % 4 == 0

@@ -24,7 +24,7 @@ class Asking:
     max_batch: int | None = None
 
     def __init__(self, size_multiple: int, fixed_size: tuple[int, int] | None = None) -> None:
-        self.size_multiple = size_multiple
+        self.size_multiple, self.min_size = size_multiple, 2 * size_multiple
         self.fixed_size = fixed_size
         self.asked: list[tuple[int, ...]] = []
 

@@ -235,6 +235,7 @@ def test_what_a_call_costs_is_measured_in_cells(monkeypatch: pytest.MonkeyPatch)
 
     class Slow(Unchanged):
         size_multiple = 8
+        min_size = 16
 
         def __call__(self, blurred: Tensor) -> Tensor:
             assert not blurred.shape[-1] % 8

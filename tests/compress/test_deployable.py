@@ -104,7 +104,7 @@ def test_a_file_of_fixed_size_restores_any_size_in_tiles(size: tuple[int, int]) 
         return nn.functional.avg_pool2d(picture, 5, 1, 2)
 
     def restorer(fixed_size: tuple[int, int] | None) -> Restorer:
-        stated = {"size_multiple": 4, "fixed_size": fixed_size, "max_batch": 1}
+        stated = {"size_multiple": 4, "min_size": 8, "fixed_size": fixed_size, "max_batch": 1}
         return type("Blurs", (), {"__call__": lambda _, picture: blur(picture), **stated})()
 
     picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -158,7 +158,7 @@ def test_a_file_of_fixed_size_says_how_its_tiles_agree_with_the_whole(
 
 def test_what_fits_goes_through_once(tiny: Callable[..., nn.Module]) -> None:
     calls: list[Tensor] = []
-    whole = type("Whole", (), {"size_multiple": 4, "fixed_size": (48, 64), "max_batch": 1})()
+    whole = type("Whole", (), {"size_multiple": 4, "min_size": 8, "fixed_size": (48, 64), "max_batch": 1})()
     type(whole).__call__ = lambda _, picture: calls.append(picture) or picture
     assert restore_any_size(whole, torch.rand(1, 3, 40, 50)).shape == (1, 3, 40, 50)
     assert len(calls) == 1

@@ -113,6 +113,7 @@ class Counting:
     """A restorer in memory that counts its calls."""
 
     size_multiple = 1
+    min_size = 2
     fixed_size: tuple[int, int] | None = None
     max_batch: int | None = None
 

@@ -13,7 +13,7 @@ from compress.target import Target
 class Fixed:
     """A restorer of one size."""
 
-    size_multiple = 8
+    size_multiple, min_size = 8, 16
     fixed_size: tuple[int, int] | None = (16, 24)
     max_batch: int | None = None
 

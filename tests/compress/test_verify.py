@@ -10,7 +10,7 @@ from baseline.artifact import Artifact
 from baseline.errors import UserError
 from baseline.folding import deployed_form
 from compress.channels import Channels, removed
-from compress.cost import count_macs
+from compress.cost import count_macs, deployed_params
 from compress.prune import apply_, plan, survey
 from compress.pruning_settings import PruneSettings
 from compress.students import STUDENTS
@@ -533,3 +533,44 @@ def test_weights_made_in_a_hook_are_refused_in_one_line() -> None:
         UserError, match=r"the weights of inner are computed in a hook \(spectral_norm\) and cannot. Use"
     ):
         check_groups(network)
+
+
+class ChoosesByBrightness(Foreign):
+    """A layer of its own for bright images, or for dark ones, that takes what the others take."""
+
+    def __init__(self, bright: bool) -> None:
+        super().__init__()
+        self.bright, self.other = bright, conv(8, 8)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = self.head(image).relu()
+        odd = image.mean() > 0.7 if self.bright else image.mean() < 0.15
+        features = self.other(features) if odd else self.inner(features)
+        return self.out(self.after(features.relu()).relu()) + image
+
+
+@pytest.mark.parametrize("bright", [True, False])
+def test_layers_that_some_images_run_are_neither_dead_nor_cut(bright: bool) -> None:
+    torch.manual_seed(0)
+    network = ChoosesByBrightness(bright)
+    checks = {check.name: check.protected_because for check in check_groups(network)}
+    kind = "bright" if bright else "dark"
+    assert checks["other"] == f"it is run for some images only ({kind})"
+    assert f"other is run for some only: {kind}" in str(checks["head"])
+    assert checks["after"] is None
+    assert deployed_params(network) == sum(p.numel() for p in network.parameters())
+
+
+def test_a_network_that_changes_its_input_is_checked_as_its_twin() -> None:
+    class Changes(Foreign):
+        def forward(self, image: Tensor) -> Tensor:
+            return super().forward(image.sub_(0.45).div_(0.25))
+
+    class Twin(Foreign):
+        def forward(self, image: Tensor) -> Tensor:
+            return super().forward(image.sub(0.45).div(0.25))
+
+    torch.manual_seed(0)
+    changes, twin = Changes(), Twin()
+    twin.load_state_dict(changes.state_dict())
+    assert check_groups(changes) == check_groups(twin)

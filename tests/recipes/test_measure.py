@@ -31,7 +31,7 @@ Calls = list[tuple[str, tuple[int, ...], int]]
 class Known:
     """A restorer with a name."""
 
-    size_multiple = 4
+    size_multiple, min_size = 4, 8
     max_batch: int | None = None
 
     def __init__(self, name: str, fixed_size: tuple[int, int] | None = None) -> None:
