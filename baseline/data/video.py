@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ CUT_RATIO = 2.5
 """A cut also changes this many times as much as the median of the frames around it: a fast pan changes steadily."""
 
 _USUAL_RATE = 25.0
+_ON_ITS_SIDE = 90
+_USUAL_BITS, _MOST_BITS = 8, 16
 _REDUCED = 160
 _AROUND = 5
 
@@ -52,14 +54,36 @@ class Window:
     length: int
 
 
-def frames(path: Path) -> Iterator[Picture]:
-    """The frames of a video; a UserError if OpenCV reads none."""
+def frames(path: Path, told: Callable[[float], object] = lambda _: None) -> Iterator[Picture]:
+    """The frames of a video, upright; `told` of each one's time in ms. A UserError if OpenCV reads none."""
     with _opened(path) as capture:
         while True:
             there, frame = capture.read()
             if not there:
                 return
+            told(capture.get(cv2.CAP_PROP_POS_MSEC))
             yield np.ascontiguousarray(frame[..., ::-1])
+
+
+def pixel_shape(path: Path) -> tuple[int, int]:
+    """Width and height of a pixel of the upright frames, as whole numbers; a UserError as from `frames`."""
+    with _opened(path) as capture:
+        wide, high = (int(capture.get(key)) for key in (cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN))
+        if wide < 1 or high < 1:
+            return 1, 1
+        on_its_side = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 == _ON_ITS_SIDE
+        return (high, wide) if on_its_side else (wide, high)
+
+
+def channel_bits(path: Path) -> int:
+    """Bits of a channel as stored, as far as the kind of pixels tells; a UserError as from `frames`."""
+    with _opened(path) as capture:
+        kind = (int(capture.get(cv2.CAP_PROP_CODEC_PIXEL_FORMAT)) & 0xFFFFFFFF).to_bytes(4, "little")
+    # Kinds of FFmpeg: Y3, 11, bits for planes of little-endian numbers, the other way round for big-endian ones.
+    deep = kind[3] if kind[:1] == b"Y" and kind[3] < _MOST_BITS else kind[0] if kind[3:] == b"Y" else 0
+    if kind[:1] == b"P" and kind[2:].isdigit():
+        deep = int(kind[2:])
+    return deep if _USUAL_BITS < deep <= _MOST_BITS else _USUAL_BITS
 
 
 def frame_rate(path: Path) -> float:

@@ -1,4 +1,5 @@
 import shutil
+import struct
 from pathlib import Path
 
 import cv2
@@ -8,10 +9,11 @@ from torch import Tensor
 
 from baseline import restore_video
 from baseline.bounded import BoundedRestorer
-from baseline.data.video import frame_rate, frames
+from baseline.data.video import frame_rate, frames, pixel_shape
 from baseline.errors import UserError
 from baseline.evaluate import Unchanged
 from baseline.journal import Journal
+from baseline.mp4_shape import set_pixel_shape
 from baseline.restore import plan_outputs, restore_files
 from baseline.restore_video import NO_FFMPEG
 
@@ -81,11 +83,11 @@ def test_sound_is_kept_by_ffmpeg(film: Path, tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "out" / "film.mp4").stat().st_size == 12 * 46 * 62 * 3
     asked = (tmp_path / "asked").read_text()
     assert f"-s 62x46 -r 12.0 -i - -i file:{film}" in asked
-    assert "-map 0:v -map 1:a? -c:a copy" in asked
+    assert "-map 0:v -map 1:a? -c:a copy -map 1:s? -c:s copy" in asked
 
 
 def test_a_video_without_frames_is_refused(tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("baseline.restore_video.frames", lambda _: iter(()))
+    monkeypatch.setattr("baseline.restore_video.frames", lambda *_: iter(()))
     (done,) = restore_files(BoundedRestorer(Unchanged(), 10**9), [(film, tmp_path / "out" / "film.mp4")])
     assert done.error == f"{film} must be a video with frames; it has none. Remove it."
     with pytest.raises(UserError):
@@ -99,3 +101,47 @@ def test_a_video_cut_short_says_how_much_could_be_read(
     monkeypatch.setattr(restore_video, "frame_count", lambda _: 30)
     (done,) = restore_files(BoundedRestorer(Unchanged(), 10**9), [(film, tmp_path / "out" / "film.mp4")])
     assert done.note == f"only 12 of the 30 frames that its head tells could be read; {NO_FFMPEG}"
+
+
+def about(path: Path) -> tuple[int, int, tuple[int, ...]]:
+    """The shape of pixels and of the first frame as it is shown."""
+    return *pixel_shape(path), next(frames(path)).shape
+
+
+def filmed(path: Path, shape: tuple[int, int]) -> Path:
+    """A video of four frames of 96x72, its pixels of that shape."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (96, 72))
+    for level in range(4):
+        writer.write(np.full((72, 96, 3), 50 * level, np.uint8))
+    writer.release()
+    assert set_pixel_shape(path, shape)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 3), (64, 45)])
+def test_the_shape_of_pixels_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    source = filmed(tmp_path / "wide.mp4", shape)
+    (done,) = restore_files(BoundedRestorer(Unchanged(), 10**9), [(source, tmp_path / "out" / "wide.mp4")])
+    assert (done.error, done.note) == (None, NO_FFMPEG)
+    assert about(done.target) == (*shape, (72, 96, 3)) == about(source)
+
+
+def test_a_video_on_its_side_comes_out_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    source = filmed(tmp_path / "side.mp4", (4, 3))
+    held = bytearray(source.read_bytes())
+    matrix = held.index(b"tkhd") + 4 + 4 + 20 + 16
+    held[matrix : matrix + 36] = struct.pack(">9l", 0, 65536, 0, -65536, 0, 0, 72 << 16, 0, 1 << 30)
+    source.write_bytes(held)
+    (done,) = restore_files(BoundedRestorer(Unchanged(), 10**9), [(source, tmp_path / "out" / "side.mp4")])
+    assert done.error is None
+    assert about(done.target) == (3, 4, (96, 72, 3)) == about(source)
+
+
+@pytest.mark.parametrize(
+    ("times", "uneven"),
+    [([0, 33, 67, 100, 133], False), ([0, 40, 80, 160, 200], True), ([0, 16.7, 50, 66.7, 100], True), ([0, 90], False)],
+)
+def test_frames_unevenly_apart_are_noticed(times: list[float], uneven: bool) -> None:
+    assert restore_video.unevenly_apart(times) is uneven
