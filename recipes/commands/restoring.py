@@ -50,7 +50,8 @@ def restore(
 
     Pictures keep bit depth, transparency, EXIF, colour profile, orientation and text where their format can hold them;
     videos become H.264 of 8 bits at their mean frame rate, with the shape of their pixels, their sound and subtitles.
-    What is lost is said of each. The same command again goes on where it was stopped. Exit code 1 if some files could not be restored.
+    What is lost is said of each. The same command again goes on where it was stopped. Exit code 1 if some files could
+    not be restored.
     """
     share = _share(selective, keep_gain, decisions)
     from baseline.budget import parse_memory
