@@ -56,8 +56,8 @@ RATES = {"mimo-unet-slim": (8e-4, 2e-3), "mimo-unet-ds": (1.5e-3, 4e-3)}
 """The students and the learning rates to choose from, which are tried from scratch."""
 METHODS: dict[str, dict[str, Any]] = {
     "scratch": {},
-    "outputs": {"features_weight": 0.0},
-    "full": {"features_weight": 0.3},
+    "outputs": {"features_weight": 0.0, "warm_start": False},
+    "full": {"features_weight": 0.3, "warm_start": False},
     "warm start, full": {"features_weight": 0.3, "warm_start": True},
     "warm start, sharp": {"teacher_weight": 1e-9, "warm_start": True},
 }

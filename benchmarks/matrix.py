@@ -114,7 +114,7 @@ def networks(work: Path) -> Iterator[tuple[str, Path]]:
         if not (folder / "model.json").is_file():
             artifact = Artifact.new(architecture, arguments, seed=0)
             if name == "pruned":
-                prune_(artifact.network, PruneSettings(ratio=0.3))
+                prune_(artifact.network, PruneSettings(ratio=0.3, criterion="l2", widths="uniform", multiple=1))
             artifact.save(folder)
         yield name, folder
 

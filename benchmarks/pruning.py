@@ -40,7 +40,7 @@ from compress.cost import cost
 from compress.criteria import CRITERIA
 from compress.distill import distillation
 from compress.latency import Untimed, time_in_turn
-from compress.layer_latency import LayerLatency, liked_multiple
+from compress.layer_latency import LayerLatency
 from compress.lessons import Teacher
 from compress.machine import describe_machine
 from compress.pricing import PricedNetwork
@@ -176,7 +176,7 @@ def criteria(work: Path, seeds: int) -> None:
                 continue
             drawn = CRITERIA[criterion].needs_data or criterion == "random"
             found = [
-                bench.pruned(PruneSettings(ratio=0.3, criterion=criterion, widths=widths, seed=seed))
+                bench.pruned(PruneSettings(ratio=0.3, criterion=criterion, widths=widths, seed=seed, multiple=1))
                 for seed in range(seeds if drawn and widths == "uniform" else 1)
             ]
             losses = [bench.teacher_db - bench.psnr_db(artifact.network) for artifact, _ in found]
@@ -229,7 +229,7 @@ def half_macs(work: Path, seeds: int, steps: int, only_seed: int | None) -> None
     rows: list[Row] = []
     for seed in range(seeds) if only_seed is None else [only_seed]:
         for widths in ("uniform", "sensitivity"):
-            settings = PruneSettings(macs_cut=0.5, criterion="fisher", widths=widths, seed=seed)
+            settings = PruneSettings(macs_cut=0.5, criterion="fisher", widths=widths, seed=seed, multiple=1)
             name = f"half-macs/{widths}-{seed}"
             before = bench.pruned_once(name, settings)
             tuned = bench.fine_tuned(name, settings, training_settings(steps, seed))
@@ -338,7 +338,7 @@ def prediction(work: Path, plans: int, passes: int, rounds: int) -> None:
     priced = PricedNetwork(network, channels, SIZE)
     rng, chosen = random.Random(0), []
     for number in range(plans):
-        multiple = liked_multiple("cpu") if number % 2 == 0 else 2
+        multiple = 16 if number % 2 == 0 else 2
         widths = {}
         for name in names:
             before = channels.groups[name].channels

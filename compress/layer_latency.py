@@ -34,15 +34,6 @@ _CACHE_BYTES, _MOST_PICTURES = 2**22, 64
 _OWN_SHARE = 0.7
 """The least share of its processors' time that a timing must have had to be kept."""
 
-_MULTIPLES = {"cuda": 8, "AVX512": 16, "AVX2": 8, "DEFAULT": 4}
-"""How many channels a device's kernels handle at once, by device or CPU capability."""
-
-
-def liked_multiple(device: str) -> int:
-    """The multiple of channels that a device's kernels like."""
-    capability = device if device == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return _MULTIPLES.get(capability, _MULTIPLES["DEFAULT"])
-
 
 class LayerLatency:
     """A price of layers: their milliseconds at one place. Reads and fills the machine's table."""

@@ -13,7 +13,7 @@ from baseline.restorer import size_for
 from compress.channels import Channels
 from compress.cost import cost
 from compress.criteria import CRITERIA
-from compress.layer_latency import LayerLatency, liked_multiple
+from compress.layer_latency import LayerLatency
 from compress.pricing import PricedNetwork, macs_price, params_price
 from compress.pruning_settings import SENSITIVITY_CROPS, PruneSettings
 from compress.sensitivity import Sensitivity, measure_sensitivity
@@ -43,7 +43,7 @@ class PruneReport:
     achieved: dict[str, float]
     criterion: str
     allocation: str
-    multiple: int
+    multiple: int  # 0: of each group's `channel_alignment`
     widths: list[GroupWidth]
     protected: dict[str, str]
     largest_relative_error: float
@@ -173,11 +173,12 @@ def plan(
     name, cut = settings.target
     clock = LayerLatency(settings.latency) if settings.depends_on_machine else None
     budget = _budget(surveyed, name, clock)
-    multiple = settings.multiple or (liked_multiple(settings.latency.device) if clock else 1)
     whole = budget.total(surveyed.unpruned)
     target = limit_ms or (cut if name == "latency_ms" else (1 - cut) * whole)
     unit = "ms" if name == "latency_ms" else ""
-    task = Task(surveyed.unpruned, budget, target, surveyed.importances, curves, multiple, settings.floor, unit)
+    task = Task(
+        surveyed.unpruned, budget, target, surveyed.importances, curves, settings.multiple, settings.floor, unit
+    )
     try:
         chosen = ALLOCATIONS[settings.widths].choose(task)
     finally:
@@ -193,7 +194,7 @@ def plan(
     predicted = _predicted(surveyed, chosen.widths)
     if clock is not None:
         predicted |= {"latency_ms": budget.total(chosen.widths), "unpruned_latency_ms": whole}
-    return PrunePlan(surveyed, chosen, multiple, predicted, error or 0.0, curves)
+    return PrunePlan(surveyed, chosen, settings.multiple, predicted, error or 0.0, curves)
 
 
 def apply_(network: nn.Module, planned: PrunePlan, settings: PruneSettings) -> PruneReport:

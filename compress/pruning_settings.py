@@ -39,7 +39,7 @@ class LatencyPlace(Settings):
 class PruneSettings(Settings):
     """The prune stage: how much, one of `ratio` (of channels), a cut (a share to remove) and `latency_ms`; and where.
 
-    `multiple` of 0 is what the device likes where latency is asked for, and 1 elsewhere.
+    The defaults are the best that was measured: Fisher importance, widths by sensitivity, and widths that kernels like.
     """
 
     ratio: Share | None = None
@@ -47,9 +47,11 @@ class PruneSettings(Settings):
     macs_cut: Share | None = None
     latency_cut: Share | None = None
     latency_ms: float | None = Field(default=None, gt=0, description="milliseconds to reach, by the clock")
-    criterion: str = "l2"
-    widths: str = Field(default="uniform", description="how the cut is shared out between the layers")
-    multiple: int = Field(default=0, ge=0, description="widths are rounded to multiples of it; 0: by the device")
+    criterion: str = "fisher"
+    widths: str = Field(default="sensitivity", description="how the cut is shared out between the layers")
+    multiple: int = Field(
+        default=0, ge=0, description="widths are rounded to multiples of it; 0: of 16, or 8 below 32 channels"
+    )
     floor: Share = Field(default=0.1, description="the least share that a layer keeps; not of uniform widths")
     crops: int = Field(
         default=32, gt=0, description=f"training crops that are looked at; sensitivity: the first {SENSITIVITY_CROPS}"

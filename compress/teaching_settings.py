@@ -49,8 +49,9 @@ class DistillSettings(TaughtSettings):
         default="scales",
         description="which features: a student's layer: a teacher's layer, ...; scales: the last layer of each scale",
     )
-    warm_start: bool = Field(
-        default=False, description="begin with the teacher's most important channels where the student has such layers"
+    warm_start: bool | None = Field(
+        default=None,
+        description="begin with the teacher's most important channels where layers fit; none: if any does",
     )
 
     @property
@@ -61,7 +62,7 @@ class DistillSettings(TaughtSettings):
     @property
     def compares_layers(self) -> bool:
         """Whether layers of student and teacher must fit each other."""
-        return self.warm_start or self.features_weight > 0
+        return bool(self.warm_start) or self.features_weight > 0
 
     @property
     def starts_anew(self) -> bool:

@@ -21,6 +21,20 @@ _MOST_CHOICES = 16
 """Widths that are tried of each group."""
 
 
+def channel_alignment(channels: int) -> int:
+    """The multiple of channels that integer and vector kernels like in a layer of so many.
+
+    Half the MACs of the shipped teacher in INT8 on OpenVINO, AVX512-VNNI: 15.5 ms unpruned, 17.9 at free widths, 15.1
+    at multiples of 8, 11.5 at multiples of 16.
+    """
+    return 16 if channels >= 32 else 8
+
+
+def multiples(multiple: int) -> str:
+    """What widths are multiples of, in words."""
+    return f"multiples of {multiple}" if multiple else "multiples of 16, of 8 below 32 channels"
+
+
 class Budget(Protocol):
     """Something that widths use up, such as parameters, MACs or milliseconds."""
 
@@ -82,9 +96,9 @@ class LayerBudget:
 class Task:
     """What widths are chosen for: the groups, what they may use, and what is known of them.
 
-    `multiple`: widths are rounded to the nearest multiple of it, never to none. `floor`: the least share of a group
-    that is kept, before rounding, where widths are not the same for all. `target`: what may be used of the budget,
-    asked for in `unit`; without one, as the share to cut.
+    `multiple`: widths are rounded to the nearest multiple of it, never to none; 0: of their `channel_alignment`.
+    `floor`: the least share of a group that is kept, before rounding, where widths are not the same for all. `target`:
+    what may be used of the budget, asked for in `unit`; without one, as the share to cut.
     """
 
     unpruned: Mapping[str, int]
@@ -96,12 +110,16 @@ class Task:
     floor: float = 0.1
     unit: str = ""
 
+    def multiple_of(self, group: str) -> int:
+        """What a group's widths are multiples of."""
+        return self.multiple or channel_alignment(self.unpruned[group])
+
     def rounded(self, group: str, width: float) -> int:
-        """A width that the device likes, the nearest to the asked one; a group narrower than one multiple stays."""
-        before = self.unpruned[group]
-        if before < self.multiple:
+        """A width that kernels like, the nearest to the asked one; a group narrower than one multiple stays."""
+        before, multiple = self.unpruned[group], self.multiple_of(group)
+        if before < multiple:
             return before
-        nearest = min(before, max(self.multiple, math.ceil(width / self.multiple - 0.5) * self.multiple))
+        nearest = min(before, max(multiple, math.ceil(width / multiple - 0.5) * multiple))
         # A width that is no multiple stays where it is nearer than any.
         return before if before - width < abs(width - nearest) else nearest
 
@@ -246,7 +264,7 @@ class _Steps:
 def _choices(task: Task, name: str) -> list[int]:
     """The widths that a group may take, at most so many."""
     before = task.unpruned[name]
-    count = min(_MOST_CHOICES, max(1, before // task.multiple))
+    count = min(_MOST_CHOICES, max(1, before // task.multiple_of(name)))
     tried = (task.rounded(name, before * part / count) for part in range(count + 1))
     least = max(1.0, task.floor * before)
     return sorted({width for width in tried if width >= least or width == task.rounded(name, least)})
@@ -270,7 +288,7 @@ def _rounded(task: Task, asked: dict[str, float]) -> Chosen:
 
 
 def _too_much(task: Task, least: float) -> UserError:
-    place = f"for this network with these widths (multiples of {task.multiple})"
+    place = f"for this network with these widths ({multiples(task.multiple)})"
     if task.unit:
         reached = math.ceil(100 * least) / 100
         return UserError(

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from compress.prune import GroupWidth, PrunePlan, PruneReport
 from compress.verify import GroupCheck
+from compress.widths import multiples
 from recipes.plain_table import plain_table
 from recipes.planning import PlannedStep
 
@@ -60,7 +61,7 @@ def checks_table(checks: Sequence[GroupCheck]) -> Table:
 
 def _lines(planned: PrunePlan, latency_ms: tuple[float, float] | None) -> list[Text]:
     said = [f"protected: {name}: {reason}" for name, reason in planned.surveyed.protected.items()]
-    said.append(f"widths are multiples of {planned.multiple}")
+    said.append(f"widths are {multiples(planned.multiple)}")
     for what in ("params", "macs"):
         before, after = planned.unpruned[what], planned.predicted[what]
         said.append(f"predicted {what}: {before:,.0f} to {after:,.0f} ({_change(before, after)})")

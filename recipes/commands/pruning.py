@@ -98,7 +98,7 @@ def sensitivity(
 @click.option(
     "--widths", default="sensitivity", show_default=True, help="How to share out the cut (lightsharp ls allocations)."
 )
-@click.option("--multiple", type=int, default=0, help="Round widths to it.  [default: what the device likes, or 1]")
+@click.option("--multiple", type=int, default=0, help="Round widths to it.  [default: 16; 8 below 32 channels]")
 @click.option("--floor", type=float, default=0.1, show_default=True, help="The least share that a layer keeps.")
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option("--dtype", default="fp32", show_default=True, type=click.Choice(["fp32", "fp16"]))

@@ -258,7 +258,7 @@ def test_weights_of_another_network_are_refused(damage: Callable[[State], None],
 
 
 def pruned(network: torch.nn.Module) -> torch.nn.Module:
-    prune_(network, PruneSettings(ratio=0.3))
+    prune_(network, PruneSettings(ratio=0.3, criterion="l2", widths="uniform", multiple=1))
     return network
 
 

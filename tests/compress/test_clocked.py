@@ -10,7 +10,9 @@ from compress.layer_latency import LayerLatency
 from compress.prune import Surveyed, apply_, plan, survey
 from compress.pruning_settings import LatencyPlace, PruneSettings
 
-SETTINGS = PruneSettings(latency_cut=0.4, multiple=1, latency=LatencyPlace(size=(32, 32), threads=1))
+SETTINGS = PruneSettings(
+    latency_cut=0.4, multiple=1, latency=LatencyPlace(size=(32, 32), threads=1), criterion="l2", widths="uniform"
+)
 
 
 @pytest.fixture

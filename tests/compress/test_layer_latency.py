@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from baseline.errors import UserError
 from compress import layer_latency
 from compress.channels import Channels
-from compress.layer_latency import LayerLatency, liked_multiple
+from compress.layer_latency import LayerLatency
 from compress.pricing import PricedNetwork
 from compress.pruning_settings import LatencyPlace, PruneSettings
 
@@ -203,17 +203,6 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=r"there is no CUDA device\. Take device cpu\."):
         LayerLatency(LatencyPlace(device="cuda"), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("device", "capability", "multiple"),
-    [("cuda", "AVX2", 8), ("cpu", "AVX512", 16), ("cpu", "AVX2", 8), ("cpu", "DEFAULT", 4), ("cpu", "SVE256", 4)],
-)
-def test_the_multiple_that_is_liked_depends_on_the_device(
-    device: str, capability: str, multiple: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert liked_multiple(device) == multiple
 
 
 def test_the_table_lies_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,7 @@ def test_removing_is_zeroing_in_every_group_but_the_outputs(name: str) -> None:
 def test_a_foreign_structure_is_pruned_around_what_is_not_exact(made: type[Foreign]) -> None:
     torch.manual_seed(0)
     network = made().eval()
-    settings = PruneSettings(ratio=0.5)
+    settings = PruneSettings(ratio=0.5, criterion="l2", widths="uniform", multiple=1)
     surveyed = survey(network, settings, [])
     expected = FOREIGN[made] | {"out": OUTPUT}
     assert surveyed.protected.keys() == expected.keys()
@@ -386,7 +386,9 @@ def test_a_network_that_cannot_be_followed_is_refused_in_one_line() -> None:
 
 def test_a_network_without_channels_to_remove_is_refused() -> None:
     with pytest.raises(UserError, match="the network must have channels that can be removed exactly; it has none"):
-        survey(nn.Conv2d(3, 3, 3, padding=1), PruneSettings(ratio=0.5), [])
+        survey(
+            nn.Conv2d(3, 3, 3, padding=1), PruneSettings(ratio=0.5, criterion="l2", widths="uniform", multiple=1), []
+        )
 
 
 def test_a_network_of_another_habit_is_told_what_to_return() -> None:
@@ -454,7 +456,7 @@ def test_a_network_of_other_layers_at_other_sizes_is_not_cut() -> None:
             return features + self.only_large(features) if image.shape[-1] > 32 else features
 
     network = Larger()
-    settings = PruneSettings(ratio=0.5)
+    settings = PruneSettings(ratio=0.5, criterion="l2", widths="uniform", multiple=1)
     with pytest.raises(
         UserError, match=r"must run the same layers at all sizes; .* it breaks at 256x256: Given groups"
     ):
@@ -510,7 +512,7 @@ def test_weights_that_are_not_a_layers_own_are_left_alone(
     made: type[Foreign], elsewhere: int, protected: dict[str, str]
 ) -> None:
     network = made().eval()
-    settings = PruneSettings(ratio=0.5)
+    settings = PruneSettings(ratio=0.5, criterion="l2", widths="uniform", multiple=1)
     surveyed = survey(network, settings, [])
     assert surveyed.protected == protected | {"out": OUTPUT}
     assert surveyed.priced.params_elsewhere == elsewhere

@@ -197,7 +197,7 @@ def test_too_large_a_cut_is_refused_with_the_largest(allocation: str, most: str)
 
 def test_an_unknown_allocation_is_answered_with_the_nearest() -> None:
     with pytest.raises(UserError) as error:
-        PruneSettings(ratio=0.3, widths="globl")
+        PruneSettings(ratio=0.3, widths="globl", criterion="l2", multiple=1)
     assert str(error.value) == (
         "no allocation of widths 'globl'. Did you mean 'global'? Known: global, sensitivity, uniform."
     )
@@ -238,3 +238,13 @@ def test_what_cannot_be_reached_is_told_in_what_was_asked_for(left: float, targe
     with pytest.raises(UserError) as error:
         ALLOCATIONS["uniform"].choose(asked)
     assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize("way", ["uniform", "global"])
+def test_widths_are_multiples_that_integer_kernels_like_unless_told_otherwise(way: str) -> None:
+    unpruned = {"many": 128, "some": 40, "few": 16, "fewer": 6}
+    chosen = ALLOCATIONS[way].choose(task(unpruned, ChannelBudget(unpruned), 0.5 * 190, multiple=0)).widths
+    assert chosen["many"] % 16 == 0 and chosen["some"] in (16, 32, 40)
+    assert chosen["few"] in (8, 16)
+    assert chosen["fewer"] == 6  # narrower than any multiple
+    assert sum(chosen.values()) < 190

@@ -200,7 +200,7 @@ def test_wrong_options_of_prune_exit_with_2(cli: Cli, arguments: tuple[str, ...]
 
 def test_pruning_that_fails_leaves_no_folder(float_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "new/pruned"
-    settings = PruneSettings(params_cut=0.9999)
+    settings = PruneSettings(params_cut=0.9999, criterion="l2", widths="uniform", multiple=1)
     with pytest.raises(UserError, match=r"the cut must be at most 0\.\d+ for this network"):
         prune_to(out, str(float_folder), settings, DataSettings())
     assert list(tmp_path.iterdir()) == []
