@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,16 +75,6 @@ def _fastest_marked(rows: list[LatencyRow]) -> list[LatencyRow]:
             fastest = min(timed, key=lambda i: rows[i].median_ms or 0)
             marked[fastest] = rows[fastest].model_copy(update={"fastest": True})
     return marked
-
-
-def in_order(subject: Subject, rows: list[LatencyRow], gated: str | None) -> Subject:
-    """The subject with the deployable first that it is scored and sized as: the fastest on a CPU.
-
-    Or that of the runtime whose latency is `gated`, if that has files: one file holds all gates, or none does.
-    """
-    taken = {row.runtime: row.median_ms for row in rows if row.device == "cpu" and row.median_ms is not None}
-    order = sorted(subject.files, key=lambda runtime: (runtime != gated, taken.get(runtime, float("inf"))))
-    return replace(subject, files={runtime: subject.files[runtime] for runtime in order})
 
 
 def why_not(subject: Subject, place: Place) -> str | None:

@@ -19,7 +19,7 @@ from recipes.beginnings import check_beginnings
 from recipes.costing import cost_cached
 from recipes.failures import keep_traceback, reason_of
 from recipes.keys import library_versions
-from recipes.measuring import in_order, places, time_cached
+from recipes.measuring import places, time_cached
 from recipes.pipeline import Pipeline
 from recipes.recording import Finished, Reference, judge, record_of, run_info, unscored_record_of, unscored_run_info
 from recipes.resolve import artifact_folder
@@ -29,7 +29,7 @@ from recipes.run_log import RunLog
 from recipes.schema import Recipe, Step, as_yaml
 from recipes.scoring import how_scored, sample_names, score_cached
 from recipes.store import Store
-from recipes.subjects import Subject, artifact_of
+from recipes.subjects import Subject, artifact_of, scored_as, scored_runtime
 from reports.card import write_cards
 from reports.record import Report, Variant
 from reports.write import write_report
@@ -95,8 +95,9 @@ class _Run:
         subjects = [one.subject for one in finished.values()]
         latencies = time_cached(self.store, subjects, self.recipe.measure, self.machine)
         gated = self.recipe.gates.max_latency_ms
-        for name, one in finished.items():
-            one.subject = in_order(one.subject, latencies[name], None if gated is None else gated.runtime)
+        runtime = scored_runtime(subjects, None if gated is None else gated.runtime)
+        for one in finished.values():
+            one.subject = scored_as(one.subject, runtime)
         blurred = self._score(Subject("blurred", None, {}))
         self._keep_sharp()
         scores = self._score_all(finished, failed)

@@ -1,8 +1,9 @@
 """What is scored and timed, and what identifies it in the keys of results."""
 
 import importlib.util
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from baseline.artifact import read_manifest
@@ -48,3 +49,19 @@ def checksums(subject: Subject) -> dict[str, str]:
     """Those of its artifact and of each of its deployables, by runtime."""
     artifact = {} if subject.artifact is None else network_checksums(subject.artifact)
     return artifact | {r: " ".join(map(file_sha256, files_of(path))) for r, path in subject.files.items()}
+
+
+def scored_runtime(subjects: Iterable[Subject], gated: str | None) -> str | None:
+    """The runtime whose files all rows of a table are scored and sized as; None if nothing has files.
+
+    That whose latency is `gated`, since one file holds all gates or none does; otherwise the one that has the most
+    files, of several the first. Runtimes differ in PSNR, so a row's must not depend on which was faster that day.
+    """
+    counts = Counter(runtime for subject in subjects for runtime in subject.files)
+    return gated if gated in counts else max(counts, key=counts.__getitem__, default=None)
+
+
+def scored_as(subject: Subject, runtime: str | None) -> Subject:
+    """The subject with the deployable of a runtime first, which it is scored and sized as, if it has one."""
+    order = sorted(subject.files, key=lambda own: own != runtime)
+    return replace(subject, files={own: subject.files[own] for own in order})

@@ -208,7 +208,7 @@ def test_gates_and_failures_are_marked_and_do_not_stop_the_rest(lightsharp: Run,
     assert "fp16: params_cut must lie in 0.1 to 0.2; it is 0" in done.stdout
 
 
-def test_deployables_are_proved_timed_and_scored_as_the_fastest(lightsharp: Run, tmp_path: Path) -> None:
+def test_deployables_are_proved_timed_and_scored_on_one_runtime(lightsharp: Run, tmp_path: Path) -> None:
     variants = {
         "int8": [{"quantize": {"scheme": "int8", "crops": 2, "crop": 64}}],
         "bf16": [{"quantize": {"scheme": "bf16"}}],
@@ -223,8 +223,8 @@ def test_deployables_are_proved_timed_and_scored_as_the_fastest(lightsharp: Run,
         files = {"onnxruntime": [f"{row.name}.onnx"], "openvino": [f"{row.name}.xml", f"{row.name}.bin"]}
         fastest = next(r.runtime for r in row.latency if r.fastest)
         assert fastest == min(row.latency, key=lambda r: r.median_ms).runtime
-        assert f"scored as its {fastest} file" in row.metrics["psnr_db"].conditions
-        links = [folder / "runs/tiny/variants" / row.name / name for name in files[fastest]]
+        assert "scored as its openvino file" in row.metrics["psnr_db"].conditions  # the one that all three have
+        links = [folder / "runs/tiny/variants" / row.name / name for name in files["openvino"]]
         assert row.metrics["file_mb"].value == pytest.approx(sum(link.stat().st_size for link in links) / 1e6)
         proofs = {d["stage"]: d["agreement"] for d in row.details if d["stage"].startswith("export: ")}
         assert set(proofs) == {"export: onnxruntime", "export: openvino"}

@@ -6,29 +6,27 @@ import pytest
 from baseline.artifact import Artifact
 from baseline.errors import UserError
 from recipes.costing import cost_cached
-from recipes.measuring import in_order
 from recipes.planning import _started
 from recipes.recording import Finished
 from recipes.runner import _Run
 from recipes.schema import Gates, parse_steps
 from recipes.store import Store
-from recipes.subjects import Subject
-from reports.record import LatencyRow
+from recipes.subjects import Subject, scored_as, scored_runtime
 
 
 @pytest.mark.parametrize(
-    ("gated", "first"), [(None, "openvino"), ("aoti", "aoti"), ("openvino", "openvino"), ("eager", "openvino")]
+    ("gated", "runtime"), [(None, "aoti"), ("openvino", "openvino"), ("onnxruntime", "onnxruntime"), ("eager", "aoti")]
 )
-def test_what_is_scored_and_sized_is_the_fastest_file_or_that_of_the_gate(gated: str | None, first: str) -> None:
-    files = {name: Path(name) for name in ("onnxruntime", "aoti", "openvino")}
-    times = {"onnxruntime": 3.0, "aoti": 2.0, "openvino": 1.0, "eager": 0.5}
-    rows = [
-        LatencyRow(runtime=name, device="cpu", dtype="fp32", batch=1, size=(64, 64), threads=1, median_ms=ms)
-        for name, ms in times.items()
-    ]
-    ordered = in_order(Subject("a", None, files), rows, gated)
-    assert next(iter(ordered.files)) == first
-    assert set(ordered.files) == set(files)
+def test_all_rows_of_a_table_are_scored_and_sized_on_one_runtime(gated: str | None, runtime: str) -> None:
+    have = {"a": ("onnxruntime", "aoti", "openvino"), "b": ("aoti", "openvino"), "c": ("aoti",), "memory": ()}
+    subjects = [Subject(name, None, {own: Path(own) for own in files}) for name, files in have.items()]
+    assert scored_runtime(subjects, gated) == runtime
+    for subject in subjects:
+        ordered = scored_as(subject, runtime)
+        assert set(ordered.files) == set(subject.files)
+        if runtime in subject.files:
+            assert next(iter(ordered.files)) == runtime
+    assert scored_runtime(subjects[3:], None) is None
 
 
 @pytest.mark.parametrize(
