@@ -50,7 +50,7 @@ class PruneSettings(Settings):
     criterion: str = "fisher"
     widths: str = Field(default="sensitivity", description="how the cut is shared out between the layers")
     multiple: int = Field(
-        default=0, ge=0, description="widths are rounded to multiples of it; 0: of 16, or 8 below 32 channels"
+        default=0, ge=0, description="widths are rounded to multiples of it; 0: of 16, of 8 below 32 channels"
     )
     floor: Share = Field(default=0.1, description="the least share that a layer keeps; not of uniform widths")
     crops: int = Field(

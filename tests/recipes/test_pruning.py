@@ -127,7 +127,7 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(cli: Cli, own: Path) -> Non
 
 
 def test_prune_makes_an_artifact_of_the_asked_size(cli: Cli, float_folder: Path, tmp_path: Path) -> None:
-    options = ["--criterion", "l2", "--widths", "uniform", "--out", "pruned"]
+    options = ["--criterion", "l2", "--widths", "uniform", "--multiple", "1", "--out", "pruned"]
     done = cli("prune", str(float_folder), "--target-params", "0.5x", *options)
     assert done.returncode == 0, done.stderr
     pruned, whole = (load(folder).network for folder in (tmp_path / "pruned", float_folder))
