@@ -15,8 +15,10 @@ from baseline.atomic import whole_file, write_whole
 from baseline.channel_plan import ChannelPlan, apply_channel_plan_, channel_plan
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
-from baseline.networks.zoo import build
+from baseline.networks.user_networks import is_users
+from baseline.networks.zoo import NETWORKS, build, build_another
 from baseline.sizes import Sizes, found_sizes, protect_input_, state_found_sizes_
+from baseline.user_code import remember, require
 
 FORMAT = 1
 MODEL_FILE = "model.json"
@@ -74,13 +76,15 @@ class Artifact:
         manifest = Manifest(
             architecture=self.architecture,
             arguments=self.arguments,
-            channel_plan=channel_plan(self.network, build(self.architecture, self.arguments)),
+            channel_plan=channel_plan(self.network, build_another(self.architecture, self.arguments)),
             quantization=quantization,
             sizes=None if sizes is None else asdict(sizes),
             lineage=self.lineage,
             weights_sha256=file_sha256(weights),
         )
         write_whole(folder / MODEL_FILE, json.dumps(manifest.model_dump(), indent=1) + "\n")
+        if is_users(self.architecture):
+            remember(self.architecture, self.arguments)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -139,6 +143,15 @@ def _shared(state: dict[str, Tensor]) -> dict[str, str]:
     return same_as
 
 
+def check_code(folder: Path) -> None:
+    """A UserError for an artifact of no known network, or of code that is not allowed. Nothing is imported."""
+    manifest = read_manifest(folder)
+    if is_users(manifest.architecture):
+        require(manifest.architecture, manifest.arguments, folder / MODEL_FILE)
+    else:
+        NETWORKS[manifest.architecture]
+
+
 def rebuild(manifest: Manifest) -> nn.Module:
     """The float network in its pruned shape, in eval mode, its weights not yet loaded."""
     network = build(manifest.architecture, manifest.arguments)
@@ -152,6 +165,7 @@ def rebuild(manifest: Manifest) -> nn.Module:
 
 def load(folder: Path) -> Artifact:
     """A float artifact, its network in eval mode. Quantized ones are opened by `compress.quantize.open_artifact`."""
+    check_code(folder)
     manifest = read_manifest(folder)
     if manifest.quantization is not None:
         raise UserError(

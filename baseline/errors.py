@@ -23,4 +23,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     choices = sorted(known)
     nearest = get_close_matches(name, choices, n=1, cutoff=0.5)
     guess = f" Did you mean '{nearest[0]}'?" if nearest else ""
-    return UserError(f"no {kind} '{name}'.{guess} Known: {', '.join(choices)}.")
+    return UserError(f"no {kind} {name!r}.{guess} Known: {', '.join(choices)}.")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from baseline.artifact import Artifact
 from baseline.errors import UserError
 from baseline.networks.convolutions import BranchedConv
-from baseline.networks.zoo import build
+from baseline.networks.zoo import build_another
 from baseline.restorer import outputs_of
 from baseline.sizes import found_sizes, protect_input_, state_found_sizes_
 
@@ -30,7 +30,7 @@ def deployed_form(artifact: Artifact) -> Artifact:
 def folded(artifact: Artifact) -> Artifact:
     """The same network built plainly: with the arguments that it states under `folded_arguments`, and their layers."""
     arguments = artifact.arguments | _folded_arguments(artifact.network)
-    plain = build(artifact.architecture, arguments)
+    plain = build_another(artifact.architecture, arguments)
     plain.load_state_dict(_plain_state(artifact.network))
     if (sizes := found_sizes(artifact.network)) is not None:
         state_found_sizes_(plain, sizes)

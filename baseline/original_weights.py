@@ -13,7 +13,7 @@ from baseline.artifact import Artifact
 from baseline.atomic import whole_file
 from baseline.channel_plan import channel_plan
 from baseline.errors import UserError, unknown_name
-from baseline.networks.zoo import build
+from baseline.networks.zoo import build, build_another
 from baseline.original_names import from_original, to_original
 
 ORIGINALS = ("mimo-unet", "mimo-unet-plus")
@@ -49,7 +49,7 @@ def export_original(artifact: Artifact, path: Path) -> None:
         what = f"it is '{artifact.architecture}'"
     elif (conv := artifact.arguments.get("conv", "plain")) != "plain":
         what = f"its convolutions are {conv}"
-    elif pruned := channel_plan(artifact.network, build(artifact.architecture, artifact.arguments)):
+    elif pruned := channel_plan(artifact.network, build_another(artifact.architecture, artifact.arguments)):
         what = f"it is pruned, {len(pruned)} layers are smaller"
     else:
         _save({"model": to_original(artifact.network.state_dict())}, path)

@@ -9,6 +9,7 @@ run writes the table as far as it is known, the committed one included: with --o
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from baseline.errors import UserError
 from baseline.metrics import psnr
 from baseline.restorer import NetworkRestorer, Restorer, restore_any_size
 from baseline.settings import DataSettings
+from baseline.user_code import VARIABLE
 from compress.machine import describe_machine
 from compress.prune import prune_
 from compress.pruning_settings import PruneSettings
@@ -83,6 +85,7 @@ def main(work: Path, only: str) -> None:
     work.mkdir(parents=True, exist_ok=True)
     (work / "own_network.py").write_text(OWN)
     sys.path.insert(0, str(work))
+    os.environ[VARIABLE] = "own_network"
     data = open_data(DataSettings())
     pictures = [
         (to_tensor(p.blurred)[None, :, :SIDE, :SIDE], to_tensor(p.sharp)[None, :, :SIDE, :SIDE]) for p in data.test

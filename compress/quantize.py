@@ -241,9 +241,10 @@ def check_calibration(crops: list[Tensor]) -> None:
 
 def open_artifact(folder: Path) -> nn.Module:
     """Any artifact as the network that is deployed: the finest output only, quantized if it is."""
-    from baseline.artifact import load, read_manifest, read_state, rebuild
+    from baseline.artifact import check_code, load, read_manifest, read_state, rebuild
     from baseline.restorer import Finest
 
+    check_code(folder)
     manifest = read_manifest(folder)
     if manifest.quantization is None:
         return Finest(load(folder).network).eval()

@@ -6,6 +6,7 @@ from typing import Any
 from baseline.artifact import Artifact, load
 from baseline.errors import UserError, unknown_name
 from baseline.folding import deployed_form
+from baseline.networks.user_networks import is_users
 from baseline.networks.zoo import NETWORKS
 from baseline.restorer import Restorer
 from compress.quantize import open_artifact
@@ -13,12 +14,17 @@ from compress.runtimes.table import memory_runtime, open_deployable
 from recipes.resolve import SHIPPED, artifact_folder, is_deployable
 
 
+def is_new_code(name: str) -> bool:
+    """Whether a name that was typed is a user's `package.module:factory`, and no folder."""
+    return is_users(name) and not Path(name).exists()
+
+
 def network_named(name: str, arguments: dict[str, Any]) -> Artifact:
     """The artifact, or a new network with random weights of a registered name or `package.module:factory`.
 
-    Either as it is deployed: branches are folded.
+    Either as it is deployed: branches are folded. A folder stands for what is in it, whatever its name.
     """
-    if name in NETWORKS or ":" in name:
+    if name in NETWORKS or is_new_code(name):
         return deployed_form(Artifact.new(name, arguments, seed=0))
     if name not in SHIPPED and not Path(name).exists():
         error = unknown_name("network", name, {*SHIPPED, *NETWORKS})

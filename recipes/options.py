@@ -1,10 +1,12 @@
 """Options that several commands take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from baseline.user_code import allowing
 
 Command = Callable[..., Any]
 
@@ -31,6 +33,23 @@ override_option = click.option(
     help="Override a value, as variants.a.0.prune.ratio=0.3.",
 )
 """--set, as the commands that read a recipe take it."""
+
+
+def allow_for_this_command(names: Iterable[str]) -> None:
+    """Allow code (see `baseline.user_code`) until the command that runs is done."""
+    click.get_current_context().with_resource(allowing(names))
+
+
+code_option = click.option(
+    "--allow-code",
+    metavar="PACKAGE",
+    multiple=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda _context, _parameter, names: allow_for_this_command(names),
+    help="Let files name code of this package or module, which is then run; repeatable.",
+)
+"""--allow-code, as all commands that open a network take it."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 """--json, as the commands that print numbers take it."""

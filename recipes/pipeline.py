@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from baseline.artifact import read_manifest
+from baseline.artifact import MODEL_FILE, check_code, read_manifest
 from baseline.checksum import file_sha256
 from baseline.data.pairs import DataSet
 from compress.machine import describe_machine
@@ -63,6 +63,8 @@ class Pipeline:
             self.tell({"event": "start", "variant": variant, "stage": step.label(), "key": key})
             entry = self._made(key, identity, before, step)
         else:
+            if (entry / MODEL_FILE).is_file():
+                check_code(entry)
             self.tell({"event": "reuse", "variant": variant, "stage": step.label(), "key": key})
         outcome = json.loads((entry / "outcome.json").read_text())
         seconds = round(time.monotonic() - started, 1)

@@ -12,6 +12,7 @@ from baseline.data.pictures import write_picture
 from baseline.errors import UserError
 from baseline.evaluate import PictureScore
 from baseline.progress import console
+from baseline.user_code import NotAllowedError
 from compress.exporting_settings import ExportSettings
 from compress.machine import describe_machine
 from compress.runtimes.table import RUNTIMES, file_runtime, files_of
@@ -137,6 +138,8 @@ class _Run:
         for name, chain in self.recipe.variants.items():
             try:
                 finished[name] = self._finish(pipeline, pipeline.teacher, chain, name)
+            except NotAllowedError:
+                raise
             except Exception as error:  # noqa: BLE001  whatever a stage raises is one variant's failure
                 failed[name] = self._failed(name, error)
         return finished, failed

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from baseline.data.datasets import DATASETS
 from baseline.errors import UserError, unknown_name
 from baseline.measurement import METRICS
+from baseline.networks.user_networks import is_users
 from baseline.settings import DataSettings, FitSettings, Settings, TrainSettings
 from compress.pruning_settings import PruneSettings, Side
 from compress.runtimes.table import RUNTIMES
@@ -123,16 +124,23 @@ class Recipe(BaseModel):
     expect: dict[str, dict[str, Interval]]
 
     @property
+    def steps(self) -> list[Step]:
+        """The teacher's training, if there is one, and the steps of all chains."""
+        first = [] if self.teacher.train is None else [Step(stage="train", settings=self.teacher.train)]
+        return first + [step for chain in self.variants.values() for step in chain]
+
+    @property
+    def code(self) -> list[tuple[str, dict[str, Any]]]:
+        """Every `package.module:factory` that the recipe names, with the arguments that it gives."""
+        named = [(step.begins_with, getattr(step.settings, "arguments", {})) for step in self.steps]
+        return [(name, arguments) for name, arguments in named if name is not None and is_users(name)]
+
+    @property
     def must_be_built(self) -> bool:
         """Whether only building its networks tells if they can be: there are some of the user's, or some must fit."""
-        teacher, train = self.teacher.network, self.teacher.train
-        steps = [] if train is None else [Step(stage="train", settings=train)]
-        steps += [step for chain in self.variants.values() for step in chain]
-        return (teacher is not None and teacher not in SHIPPED) or any(
-            ":" in (step.begins_with or "")
-            or (isinstance(step.settings, DistillSettings) and step.settings.compares_layers)
-            for step in steps
-        )
+        teacher = self.teacher.network
+        compares = (isinstance(s.settings, DistillSettings) and s.settings.compares_layers for s in self.steps)
+        return (teacher is not None and teacher not in SHIPPED) or bool(self.code) or any(compares)
 
 
 class _RecipeFile(Settings):

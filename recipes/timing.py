@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from baseline.artifact import check_code
 from baseline.errors import UserError
 from compress.clocks import clocks
 from compress.latency import ROUNDS, Timed, Untimed, time_in_turn
@@ -202,6 +203,7 @@ def _subjects(name: str, runtimes: list[str], device: str) -> list[_Timed]:
         reason = None if device in RUNTIMES[kind].devices else file_runtime(kind).unavailable(device)
         return [_Timed(name, kind, "as built", Path(name), reason=reason)]
     folder = artifact_folder(name)
+    check_code(folder)
     subjects = []
     for runtime in runtimes:
         reason = why_not(Subject(name, folder, {}), Place(runtime, device))

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from baseline.artifact import check_code
 from baseline.atomic import remove_leftovers, write_whole
 from baseline.data.datasets import open_data
 from baseline.distributed import check_processes, process_number
@@ -32,8 +33,10 @@ def train_to(out: Path, settings: TrainSettings, start: str | None, chosen: Data
     scratch = out / "training"
     if main:
         _check_folder(out, scratch)
-    data = open_data(chosen)
     parent = None if start is None else artifact_folder(start)
+    if parent is not None:
+        check_code(parent)
+    data = open_data(chosen)
     if main:
         for note in data.notes:
             console.print(note, highlight=False, markup=False, style="dim")

@@ -177,8 +177,8 @@ def _how_to_restore(variant: Variant, own: str) -> list[str]:
         blocks.append(
             f"The artifact holds weights, and no code: its network is {card_text(own)}, of a package that does not "
             f"come with lightsharp. Every command on `artifact` needs {card_text(own.partition(':')[0])} to be "
-            "importable: install that package, or start in the folder that holds it. The files for runtimes do not "
-            "need it."
+            "importable (install that package, or start in the folder that holds it) and, elsewhere than where it was "
+            f"made, allowed: --allow-code {card_text(own.partition(':')[0])}. The files for runtimes need neither."
         )
     if any(name.endswith(".pt2") for name in files):
         export = shlex.join(["lightsharp", "export", "artifact", "--to", "pt2", "--out", "files"])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from baseline.data.loader import to_tensor  # noqa: E402
 from baseline.data.photos import FOLDER, load_photo  # noqa: E402
 from baseline.data.pictures import Picture, list_pictures  # noqa: E402
 from baseline.networks.zoo import build  # noqa: E402
+from baseline.user_code import VARIABLE  # noqa: E402
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -30,9 +32,13 @@ if TYPE_CHECKING:
     from compress.quantize import Material
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # Tiny layers do not gain from a second thread, and lose fifty times as much when another program is running.
     torch.set_num_threads(1)
+    # What tests run is not kept among what their user ran.
+    state = tempfile.TemporaryDirectory()
+    config.add_cleanup(state.cleanup)
+    os.environ["XDG_STATE_HOME"] = state.name
 
 
 def python(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -154,12 +160,13 @@ def noise() -> Callable[..., Picture]:
 
 @pytest.fixture
 def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
-    """Make a user's module of a name and a source, which can be imported while the test runs."""
+    """Make a user's module of a name and a source, which can be imported, and is allowed, while the test runs."""
 
     def made(name: str, source: str) -> str:
         (tmp_path / f"{name}.py").write_text(source)
         monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setenv(VARIABLE, ",".join(filter(None, [os.environ.get(VARIABLE), name])))
         return name
 
     return made

@@ -13,6 +13,7 @@ ALLOWED = {
 }
 LIGHT = ("--help", "ls recipes", "ls criteria", "ls networks", "ls runtimes", "show demo", "cp demo my.yaml")
 LIGHT += (
+    "validate own.yaml",
     "validate demo",
     "schema",
     "schema report",
@@ -60,6 +61,39 @@ def test_reports_never_import_torch() -> None:
         assert not [name for name in imported(path) if name.split(".")[0].startswith("torch")]
 
 
+CODE_BY_NAME = {
+    "baseline/networks/user_networks.py": {"import_module"},  # what users allow
+    "compress/onnx_file.py": {"__import__"},  # these three from tables of ours
+    "compress/runtimes/table.py": {"import_module"},
+    "compress/runtimes/tensorrt.py": {"import_module"},
+    "recipes/stages/table.py": {"import_module"},
+}
+
+
+def test_code_is_imported_by_name_in_few_places() -> None:
+    running = {"import_module", "__import__", "exec", "eval", "compile", "run_path", "run_module", "execfile"}
+    found: dict[str, set[str]] = {}
+    for path in (path for package in ALLOWED for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                of_a_module = owner is None or (isinstance(owner, ast.Name) and owner.id in ("importlib", "runpy"))
+                if name in running and of_a_module:
+                    found.setdefault(str(path.relative_to(ROOT)), set()).add(name)
+    assert found == CODE_BY_NAME
+
+
+def test_pickles_are_read_as_tensors_alone() -> None:
+    for path in (path for package in ALLOWED for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                of, name = getattr(node.func.value, "id", ""), node.func.attr
+                assert not (of == "pickle" and name in ("load", "loads", "Unpickler")), path
+                safe = any(k.arg == "weights_only" and getattr(k.value, "value", 0) is True for k in node.keywords)
+                assert not (of == "torch" and name == "load") or safe, path
+
+
 def test_package_files_are_empty() -> None:
     found = [path for package in ALLOWED for path in (ROOT / package).rglob("__init__.py")]
     assert {path.parent.name for path in found} >= set(ALLOWED)
@@ -71,6 +105,7 @@ def test_light_commands_do_not_import_torch(command: str, tmp_path: Path, run_py
     from reports.record import LatencyRow, Report, RunInfo, Variant
     from reports.write import write_report
 
+    (tmp_path / "own.yaml").write_text('variants: {a: [distill: {student: "own_nets:make", steps: 1}]}')
     run = RunInfo(name="run", description="", data="photos")
     row = LatencyRow(runtime="aoti", device="cpu", dtype="fp32", threads=1, batch=1, size=(64, 64), median_ms=4.0)
     teacher = Variant(name="teacher", latency=[row])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from baseline.errors import UserError, named_line
+from baseline.errors import UserError
+from baseline.networks.user_networks import Factory, allowed_factory, is_users, known_factory, made_by
 from baseline.registry import Registry
+from baseline.user_code import check_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +25,7 @@ WidthOfEights = Annotated[int, Field(ge=8, multiple_of=8)]
 Blocks = Annotated[int, Field(ge=1)]
 Conv = Literal["plain", "separable", "branched"]
 
-NETWORKS: Registry[Callable[..., nn.Module]] = Registry("network")
+NETWORKS: Registry[Factory] = Registry("network")
 
 
 @NETWORKS.register("mimo-unet")
@@ -77,51 +76,6 @@ def nafnet(width: Width = 32, num_blocks: Blocks = 8) -> nn.Module:
     return NAFNet(width, num_blocks)
 
 
-def factory_of(architecture: str) -> Callable[..., nn.Module]:
-    """The function behind a registered name or a user's own `package.module:factory`."""
-    if ":" not in architecture:
-        return NETWORKS[architecture]
-    module_name, _, name = architecture.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
-        raise UserError(f"network '{architecture}' must be package.module:factory, such as my_networks.small:make.")
-    try:
-        factory = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"network '{architecture}' must name an importable package.module:factory; {error}. "
-            "Start lightsharp from the folder that holds the package, or install it."
-        ) from None
-    except (Exception, SystemExit) as error:
-        raise UserError(
-            f"network '{architecture}' must be in a module that can be imported; {module_name} fails with "
-            f"{named_line(error)}. Mend the module."
-        ) from error
-    if not callable(factory):
-        raise UserError(f"network '{architecture}' must name a function or class; it is a {type(factory).__name__}.")
-    try:
-        inspect.signature(factory)
-    except ValueError:
-        raise UserError(f"network '{architecture}' must name a function whose arguments Python can tell.") from None
-    made: Callable[..., nn.Module] = factory
-    return made
-
-
-def own_source(architecture: str) -> Path | None:
-    """The file of a user's own network; None for a registered one or one without a source file."""
-    if ":" not in architecture:
-        return None
-    factory = inspect.unwrap(factory_of(architecture))
-    try:
-        file = inspect.getsourcefile(factory)
-    except TypeError:  # an object that is called
-        file = None
-    if file is None or not Path(file).is_file():  # made by exec, say: the module that holds it is the next best
-        file = getattr(sys.modules[architecture.partition(":")[0]], "__file__", None)
-    return Path(file) if file is not None and Path(file).is_file() else None
-
-
 _by_name_alone: ContextVar[bool] = ContextVar("by_name_alone", default=False)
 
 
@@ -136,10 +90,19 @@ def by_name_alone() -> Iterator[None]:
 
 
 def check_arguments(architecture: str, arguments: dict[str, Any]) -> None:
-    """A UserError if the network does not take these keyword arguments."""
-    if ":" in architecture and _by_name_alone.get():
-        return
-    accepted = inspect.signature(factory_of(architecture)).parameters
+    """A UserError if the network does not take these keyword arguments, or is code that is not allowed."""
+    if is_users(architecture) and _by_name_alone.get():
+        check_name(architecture)
+    else:
+        _check_accepted(_factory(architecture, arguments), architecture, arguments)
+
+
+def _factory(architecture: str, arguments: dict[str, Any]) -> Factory:
+    return allowed_factory(architecture, arguments) if is_users(architecture) else NETWORKS[architecture]
+
+
+def _check_accepted(factory: Factory, architecture: str, arguments: dict[str, Any]) -> None:
+    accepted = inspect.signature(factory).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values()):
         return
     for name, value in arguments.items():
@@ -153,8 +116,8 @@ def check_arguments(architecture: str, arguments: dict[str, Any]) -> None:
 
 
 def default_arguments(architecture: str) -> dict[str, Any]:
-    """The network's arguments where none are given."""
-    parameters = inspect.signature(factory_of(architecture)).parameters
+    """A registered network's arguments where none are given."""
+    parameters = inspect.signature(NETWORKS[architecture]).parameters
     return {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
 
 
@@ -168,34 +131,16 @@ def _check_value(architecture: str, name: str, value: Any, annotation: str) -> N
 
 
 def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
-    """A new network with random weights; a UserError with the words of a user's own factory if it fails."""
-    check_arguments(architecture, arguments)
-    factory = factory_of(architecture)
-    if architecture in NETWORKS:
-        return factory(**arguments)
-    try:
-        made = factory(**arguments)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise UserError(
-            f"network '{architecture}' must be made by its factory from {arguments or 'no arguments'}; it fails with "
-            f"{named_line(error)}. Change the arguments, or the factory."
-        ) from error
-    if isinstance(made, type) or not callable(getattr(made, "named_parameters", None)):
-        kind = f"the class {made.__name__}" if isinstance(made, type) else f"a {type(made).__name__}"
-        raise UserError(f"network '{architecture}' must make a torch.nn.Module; it made {kind}.")
-    _must_have_sizes(architecture, made)
-    return made
+    """A new network with random weights; a UserError if it is code that is not allowed, or fails."""
+    return _built(_factory(architecture, arguments), architecture, arguments)
 
 
-def _must_have_sizes(architecture: str, network: nn.Module) -> None:
-    """A UserError if a layer waits for its first picture to know the size of its weights."""
-    from torch.nn.parameter import is_lazy
+def build_another(architecture: str, arguments: dict[str, Any]) -> nn.Module:
+    """A new network of the kind of one that is in memory: its code has run, and is not asked for again."""
+    known = known_factory(architecture) if is_users(architecture) else NETWORKS[architecture]
+    return _built(known, architecture, arguments)
 
-    lazy = [name for name, parameter in network.named_parameters() if is_lazy(parameter)]
-    if lazy:
-        raise UserError(
-            f"network '{architecture}' must know the sizes of its weights; {lazy[0]} does not. "
-            "State the layer's input channels, or run it once in the factory."
-        )
+
+def _built(factory: Factory, architecture: str, arguments: dict[str, Any]) -> nn.Module:
+    _check_accepted(factory, architecture, arguments)
+    return made_by(factory, architecture, arguments) if is_users(architecture) else factory(**arguments)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from baseline.measurement import METRICS
 from baseline.settings import DataSettings
-from recipes.options import data_options, json_option
+from recipes.options import code_option, data_options, json_option
 from recipes.parse import parse
 from recipes.plain_table import plain_table
 from recipes.printing import output
@@ -27,6 +27,7 @@ _DIGITS = {"psnr_db": 2, "ssim": 3, "lpips": 3, "edge_sharpness": 2}
 )
 @click.option("--save", type=click.Path(path_type=Path), help="A folder for the restored pictures, DIR/NAME.png.")
 @click.option("--worst", type=click.Path(path_type=Path), help="A picture to write: the ten with the lowest PSNR.")
+@code_option
 @json_option
 def evaluate(network: str, data: str, root: Path | None, as_json: bool, **extras: Any) -> None:
     """Score a shipped network, an artifact or a deployable on a data set's test pairs.

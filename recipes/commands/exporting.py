@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from baseline.errors import UserError
-from recipes.options import json_option, size_option
+from recipes.options import code_option, json_option, size_option
 
 
 @click.command()
@@ -25,6 +25,7 @@ from recipes.options import json_option, size_option
     "--out", type=click.Path(path_type=Path), required=True, help="The file to write, or a folder for several."
 )
 @click.option("--overwrite", is_flag=True, help="Write over files that are in --out already.")
+@code_option
 @json_option
 def export(network: str, kinds: str, size: tuple[int, int], out: Path, overwrite: bool, as_json: bool) -> None:
     """Write deployable files of a shipped network or an artifact, at the precision it has.
@@ -35,8 +36,11 @@ def export(network: str, kinds: str, size: tuple[int, int], out: Path, overwrite
     if kinds == "original":
         _original(network, out)
         return
+    from baseline.artifact import check_code
     from recipes.exporting import export_named, targets
+    from recipes.resolve import artifact_folder
 
+    check_code(artifact_folder(network))
     failed, records = 0, {}
     for path, runtime in targets(network, kinds, out).items():
         try:

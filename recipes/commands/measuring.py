@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from recipes.options import json_option, parse_size
+from recipes.options import code_option, json_option, parse_size
 from recipes.plain_table import plain_table
 from recipes.printing import output
 
@@ -57,6 +57,7 @@ T = TypeVar("T")
 @click.option(
     "--memory", is_flag=True, help="Also peak memory, each network in a process of its own: some seconds each."
 )
+@code_option
 @json_option
 def measure(
     networks: tuple[str, ...],

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from baseline.settings import DataSettings
-from recipes.options import Command, data_options, json_option
+from baseline.user_code import check_name
+from recipes.options import Command, allow_for_this_command, code_option, data_options, json_option
 from recipes.parse import parse, parse_yaml
 from recipes.printing import output
 from recipes.targets import TARGETS
@@ -41,6 +42,7 @@ def _targets(command: Command) -> Command:
 @click.command("verify-prune")
 @click.argument("network")
 @click.option("--arguments", default="{}", help="Of a network that is built anew, as '{width: 8}'.")
+@code_option
 @json_option
 def verify_prune(network: str, arguments: str, as_json: bool) -> None:
     """Check, for each group of channels of NETWORK, that removing them is zeroing them.
@@ -48,6 +50,7 @@ def verify_prune(network: str, arguments: str, as_json: bool) -> None:
     NETWORK: a shipped name, an artifact, a registered network or package.module:factory. Errors are relative to what
     zeroing the channels changes, in double precision; what is not exact is protected from pruning.
     """
+    from recipes.networks import is_new_code
     from recipes.plan_view import checks_table
     from recipes.pruning import checks_of
 
@@ -56,6 +59,9 @@ def verify_prune(network: str, arguments: str, as_json: bool) -> None:
         raise click.BadParameter(
             f"must be a mapping, such as '{{width: 8}}'; got '{arguments}'", param_hint="--arguments"
         )
+    if is_new_code(network):
+        check_name(network)
+        allow_for_this_command([network])
     checks = checks_of(network, given)
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=1))
@@ -71,6 +77,7 @@ def verify_prune(network: str, arguments: str, as_json: bool) -> None:
 @_crops
 @data_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for sensitivity.json and .html.")
+@code_option
 @json_option
 def sensitivity(
     network: str, criterion: str, data: str, root: Path | None, out: Path, as_json: bool, **crops: int
@@ -107,6 +114,7 @@ def sensitivity(
 @data_options
 @click.option("--out", type=click.Path(path_type=Path), help="The artifact's folder to make.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and write nothing.")
+@code_option
 def prune(network: str, data: str, root: Path | None, out: Path | None, dry_run: bool, **given: Any) -> None:
     """Prune NETWORK (a shipped name or an artifact) to a target, without training. Fine-tune the result after.
 

@@ -9,12 +9,15 @@ from rich.text import Text
 
 from baseline.atomic import write_whole
 from baseline.errors import UserError
+from baseline.networks.zoo import by_name_alone
+from baseline.user_code import is_allowed, module_of
 from recipes.listing import describe
-from recipes.options import json_option, override_option
+from recipes.options import allow_for_this_command, code_option, json_option, override_option
 from recipes.plain_table import plain_list, plain_table
 from recipes.printing import output
 from recipes.resolve import artifact_folder
 from recipes.schema import SUFFIXES, read_recipe, recipe_json_schema, recipe_path, recipe_text
+from recipes.typed_code import code_assigned
 from reports.folding_text import FoldingText
 from reports.table import DASH
 
@@ -94,12 +97,23 @@ def cp(recipe: str, file: Path) -> None:
 @click.command()
 @click.argument("recipe")
 @override_option
+@code_option
 def validate(recipe: str, assignments: tuple[str, ...]) -> None:
-    """Check a recipe without running it. Networks of your own are built, and restore a small picture."""
-    checked, _ = read_recipe(recipe, assignments)
+    """Check a recipe without running it. Networks of your own are built, and restore a small picture.
+
+    Code that the recipe names and you have not allowed is not imported: all else is checked.
+    """
+    allow_for_this_command(code_assigned(assignments))
+    with by_name_alone():
+        checked, _ = read_recipe(recipe, assignments)
     if checked.teacher.network is not None:
         artifact_folder(checked.teacher.network)
-    if checked.must_be_built:
+    left_out = [name for name, arguments in checked.code if not is_allowed(name, arguments)]
+    for name in dict.fromkeys(left_out):
+        click.echo(
+            f"not looked at: network '{name}', code that you have not allowed; add --allow-code {module_of(name)}"
+        )
+    if checked.must_be_built and not left_out:
         from recipes.beginnings import check_beginnings
 
         check_beginnings(checked)

@@ -7,6 +7,7 @@ import click
 
 from baseline.errors import UserError
 from baseline.names import printable
+from recipes.options import code_option
 
 
 @click.command()
@@ -34,6 +35,7 @@ from baseline.names import printable
     help="With --selective: a folder for a drawing of each picture, red restored in full, orange and yellow at less.",
 )
 @click.option("--memory", help="What restoring may take, such as 1.5GB.  [default: three quarters of what is free]")
+@code_option
 def restore(
     inputs: tuple[Path, ...],
     network: str,

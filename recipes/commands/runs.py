@@ -11,12 +11,13 @@ from rich.text import Text
 from baseline.networks.zoo import by_name_alone
 from recipes.commands.reporting import show_report
 from recipes.expectations import unmet
-from recipes.options import data_options, override_option
+from recipes.options import allow_for_this_command, code_option, data_options, override_option
 from recipes.parse import assign_, parse_yaml
 from recipes.printing import output
 from recipes.recovery import read_run
 from recipes.run_folder import RUNS, recipe_of
 from recipes.schema import Recipe, check_recipe, read_recipe
+from recipes.typed_code import code_assigned, code_in
 
 
 @click.command()
@@ -24,8 +25,10 @@ from recipes.schema import Recipe, check_recipe, read_recipe
 @override_option
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/RECIPE]")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, widths included.")
+@code_option
 def run(recipe: str, assignments: tuple[str, ...], out: Path | None, dry_run: bool) -> None:
     """Run a recipe: a shipped name or a YAML file. A run that was killed goes on where it was."""
+    allow_for_this_command(code_assigned(assignments))
     checked, content = read_recipe(recipe, assignments)
     name = Path(recipe).stem
     folder = out or RUNS / name
@@ -42,6 +45,7 @@ def run(recipe: str, assignments: tuple[str, ...], out: Path | None, dry_run: bo
 @data_options
 @override_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
+@code_option
 def apply(
     network: str, stages: tuple[str, ...], data: str, root: Path | None, assignments: tuple[str, ...], out: Path
 ) -> None:
@@ -59,6 +63,7 @@ def apply(
     }
     for text in assignments:
         assign_(content, text)
+    allow_for_this_command(code_in(content))
     _run_and_show(check_recipe(content, "apply"), content, out.name, out)
 
 

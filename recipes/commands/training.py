@@ -11,8 +11,9 @@ from baseline.errors import UserError
 from baseline.output import output_folder
 from baseline.presets import PRESETS, Preset
 from baseline.settings import DataSettings, TrainSettings
-from recipes.options import root_option
+from recipes.options import allow_for_this_command, code_option, root_option
 from recipes.parse import assign_, parse
+from recipes.typed_code import code_in
 
 
 @click.command()
@@ -46,6 +47,7 @@ from recipes.parse import assign_, parse
     required=True,
     help="The artifact's folder; a killed training goes on there.",
 )
+@code_option
 def train(
     preset: str | None,
     network: str | None,
@@ -68,6 +70,7 @@ def train(
     )
     if chosen.fine_tunes and not start:
         raise UserError(f"preset '{preset}' must go on from a network; none was given. Add --from photos.")
+    allow_for_this_command(code_in(values, "train"))
     settings = parse(TrainSettings, values, "train")
     pictures = {"name": data or chosen.data or "photos", "root": root}
     data_settings = parse(DataSettings, pictures | ({} if cache_mb is None else {"cache_mb": cache_mb}), "data")

@@ -51,9 +51,8 @@ KINDS: dict[str, tuple[str, dict[str, Any], list[float]]] = {
 
 
 @pytest.fixture(autouse=True)
-def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "users_artifact.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(tmp_path)
+def users_module(importable: Callable[[str, str], str]) -> None:
+    importable("users_artifact", MODULE)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -71,9 +71,8 @@ def noisy(crops: list[Tensor]) -> list[Batch]:
 
 
 @pytest.fixture
-def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "users_prune.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(tmp_path)
+def users_module(importable: Callable[[str, str], str]) -> None:
+    importable("users_prune", MODULE)
 
 
 @pytest.fixture(scope="module", params=["plain", "separable"])

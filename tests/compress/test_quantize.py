@@ -224,10 +224,10 @@ def test_a_percentile_cuts_off_what_is_rare(calibration: str, scale: float) -> N
     assert 1.0 / 255 * 0.99 < activation.scale.item() <= scale * 1.03
 
 
-def test_mixed_precision_keeps_the_harmful_layer_in_float(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "users_two.py").write_text(TWO_LAYERS)
-    monkeypatch.syspath_prepend(tmp_path)
-    Artifact.new("users_two:Two", {}, seed=0).save(tmp_path / "two")
+def test_mixed_precision_keeps_the_harmful_layer_in_float(
+    tmp_path: Path, importable: Callable[[str, str], str]
+) -> None:
+    Artifact.new(f"{importable('users_two', TWO_LAYERS)}:Two", {}, seed=0).save(tmp_path / "two")
     pictures = [torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(i)) for i in range(3)]
     given = Material(pictures, pictures)
     all_in = quantized(tmp_path / "two", given, tmp_path / "all", scheme="int8")
@@ -342,11 +342,9 @@ def test_an_artifact_knows_its_arithmetic(float_folder: Path, fp16_folder: Path,
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_touching_no_layer_is_an_error(
-    scheme: str, crops: list[Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scheme: str, crops: list[Tensor], tmp_path: Path, importable: Callable[[str, str], str]
 ) -> None:
-    (tmp_path / "users_negative.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(tmp_path)
-    artifact = Artifact.new("users_negative:Negative", {}, seed=0)
+    artifact = Artifact.new(f"{importable('users_negative', MODULE)}:Negative", {}, seed=0)
     with pytest.raises(UserError) as error:
         quantize(artifact, Material(crops, crops, lambda _: None), QuantizeSettings(scheme=scheme), tmp_path / "out")
     assert str(error.value) == (

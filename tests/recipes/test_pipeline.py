@@ -33,6 +33,14 @@ def write_manifest(folder: Path, lineage: list[dict[str, Any]], architecture: st
     (folder / "model.json").write_text(json.dumps(content))
 
 
+MODULE = """
+from baseline.networks.edge import EdgeNet
+
+def make(**arguments):
+    return EdgeNet(**arguments)
+"""
+
+
 @dataclass
 class Stand:
     """A pipeline whose stages only write down that they ran, and fail when told to."""
@@ -173,9 +181,10 @@ def test_calibration_comes_from_training_photographs(monkeypatch: pytest.MonkeyP
     assert len(set(used)) > 30
 
 
-def test_a_changed_network_of_the_users_own_is_trained_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = stand.folder / "own_network.py"
-    monkeypatch.syspath_prepend(str(stand.folder))
+def test_a_changed_network_of_the_users_own_is_trained_again(
+    stand: Stand, importable: Callable[[str, str], str]
+) -> None:
+    module = stand.folder / f"{importable('own_network', '')}.py"
     chain = [{"train": {"network": "own_network:make", "steps": 1}}]
     module.write_text("def make(): ...\n")
     before = stand.keys(chain)
@@ -185,10 +194,9 @@ def test_a_changed_network_of_the_users_own_is_trained_again(stand: Stand, monke
 
 
 def test_what_a_changed_teacher_of_the_users_own_taught_is_taught_again(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch
+    stand: Stand, importable: Callable[[str, str], str]
 ) -> None:
-    module = stand.folder / "own_teacher.py"
-    monkeypatch.syspath_prepend(str(stand.folder))
+    module = stand.folder / f"{importable('own_teacher', '')}.py"
     module.write_text("def make(): ...\n")
     stages: tuple[dict[str, Any], ...] = ({"distill": {"steps": 1}}, {"train": {"steps": 1}})
     before = [stand.keys([stage], architecture="own_teacher:make") for stage in stages]
@@ -199,13 +207,12 @@ def test_what_a_changed_teacher_of_the_users_own_taught_is_taught_again(
 
 @pytest.mark.parametrize("change", ["teacher", "own network", "source", "layers", "device", "version"])
 def test_lessons_are_kept_apart_where_they_would_differ(
-    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, importable: Callable[[str, str], str]
 ) -> None:
-    own = tmp_path / f"own_lessons_{change.replace(' ', '_')}.py"
-    own.write_text("from baseline.networks.edge import EdgeNet\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"own_lessons_{change.replace(' ', '_')}"
+    own = tmp_path / f"{importable(name, MODULE)}.py"
     plan = {"width": 8, "num_blocks": 1, "conv": "plain"}
-    Artifact.new(f"{own.stem}:EdgeNet", plan, 0).save(tmp_path / "teacher")
+    Artifact.new(f"{own.stem}:make", plan, 0).save(tmp_path / "teacher")
     given = StageInput(
         None, tmp_path / "teacher", DataSet("x", PairSet({})), tmp_path, tmp_path, Store(tmp_path / ".store")
     )
@@ -219,7 +226,7 @@ def test_lessons_are_kept_apart_where_they_would_differ(
     before = folder()
     assert folder() == before
     if change == "teacher":
-        Artifact.new(f"{own.stem}:EdgeNet", plan, 1).save(tmp_path / "teacher")
+        Artifact.new(f"{own.stem}:make", plan, 1).save(tmp_path / "teacher")
     elif change == "own network":
         own.write_text(own.read_text() + "CHANGED = 1\n")
     elif change == "source":

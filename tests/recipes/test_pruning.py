@@ -73,7 +73,7 @@ def test_a_users_own_network_goes_all_the_way(cli: Cli, own: Path) -> None:
         "again": [{"from": "once"}, {"prune": {**prune, "criterion": "taylor", "widths": "global"}}],
     }
     write(own, teacher={"train": train}, measure=MEASURE, variants=variants)
-    done = cli("run", "own.yaml")
+    done = cli("run", "own.yaml", "--allow-code", "mine")
     assert done.returncode == 0, done.stderr
     report = json.loads((own / "runs/own/report.json").read_text())
     teacher = report["teacher"]["metrics"]["params"]["value"]
@@ -115,7 +115,7 @@ def test_a_dry_run_shows_the_plan_and_trains_nothing(cli: Cli, own: Path) -> Non
     prune = {"ratio": 0.5, "criterion": "l2"}
     variants = {"a": [{"prune": prune}, {"train": {"steps": 2, **SMALL}}, {"prune": prune}]}
     write(own, teacher={"train": {"network": "mine:build", "steps": 2, **SMALL}}, measure=MEASURE, variants=variants)
-    done = cli("run", "own.yaml", "--dry-run", XDG_CACHE_HOME=str(own / "cache"))
+    done = cli("run", "own.yaml", "--dry-run", "--allow-code", "mine", XDG_CACHE_HOME=str(own / "cache"))
     assert done.returncode == 0, done.stderr
     assert "protected: out: its channels are those of an output" in done.stdout
     assert "predicted params:" in done.stdout

@@ -67,7 +67,7 @@ def test_what_a_run_left_is_read_where_the_package_of_its_network_is_not(tmp_pat
         "variants": {"own": [{"distill": {"student": "not_here.nets:small", "steps": 3}}], "int8": [INT8]},
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    with pytest.raises(UserError, match="must name an importable package"):
+    with pytest.raises(UserError, match="must be code that you allow"):
         read_recipe(str(tmp_path / "recipe.yaml"))
     times = ["2026-01-01T00:00:00+00:00", "2026-01-01T00:00:01+00:00"]
     events = [{"event": "begin"}, {"event": "failed", "variant": "own", "error": "the loss is nan in step 1"}]

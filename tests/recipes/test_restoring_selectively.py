@@ -49,12 +49,16 @@ def test_a_calibration_is_no_part_of_what_names_a_network(tmp_path: Path) -> Non
 @pytest.mark.parametrize("key", [network_key, calibration_key])
 @pytest.mark.parametrize("change", ["code", "version", "own network", "model"])
 def test_what_a_changed_program_made_is_made_again(
-    key: Callable[[str], str], change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    key: Callable[[str], str],
+    change: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    importable: Callable[[str, str], str],
 ) -> None:
-    own = tmp_path / f"own_{change.replace(' ', '_')}_{key.__name__}.py"
-    own.write_text("from baseline.networks.edge import EdgeNet\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    Artifact.new(f"{own.stem}:EdgeNet", {"width": 8, "num_blocks": 1}, 0).save(tmp_path / "network")
+    source = "from baseline.networks.edge import EdgeNet\n\ndef make():\n    return EdgeNet(8, 1)\n"
+    name = f"own_{change.replace(' ', '_')}_{key.__name__}"
+    own = tmp_path / f"{importable(name, source)}.py"
+    Artifact.new(f"{own.stem}:make", {}, 0).save(tmp_path / "network")
     before = key(str(tmp_path / "network"))
     assert key(str(tmp_path / "network")) == before
     if change == "code":

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,11 +60,10 @@ def test_a_variant_that_fails_when_it_is_scored_fails_alone_and_a_teacher_ends_t
 
 
 def test_what_is_known_of_a_users_own_network_goes_with_its_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, importable: Callable[[str, str], str]
 ) -> None:
-    module = tmp_path / "own_scored.py"
-    module.write_text("from baseline.networks.edge import EdgeNet\n\ndef make():\n    return EdgeNet(8, 1, 'plain')\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "from baseline.networks.edge import EdgeNet\n\ndef make():\n    return EdgeNet(8, 1, 'plain')\n"
+    module = tmp_path / f"{importable('own_scored', source)}.py"
     Artifact.new("own_scored:make", {}, 0).save(tmp_path / "network")
     store = Store(tmp_path / ".store")
 
