@@ -190,7 +190,7 @@ def test_values_can_be_set_from_outside() -> None:
     assert recipe.variants["pruned-30"][0].settings.model_dump()["params_cut"] == 0.4
     assert recipe.measure.runtimes == ["eager"]
     assert recipe.gates.max_file_mb == 2.5
-    assert content["variants"]["pruned-30"][0] == {"prune": {"params_cut": 0.4}}
+    assert content["variants"]["pruned-30"][0]["prune"]["params_cut"] == 0.4
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, "[" * 33 + "]" * 33, "&a [*a]", "{a: " * 40 + "1" + "}" * 40])
