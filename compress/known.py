@@ -5,9 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
-from torchao.quantization.pt2e.observer import ObserverBase, UniformQuantizationObserverBase
+from torchao.quantization.pt2e.observer import HistogramObserver, ObserverBase, UniformQuantizationObserverBase
 
 _PER_CHANNEL = torch.per_channel_symmetric
+
+SMALLEST = 2.0**-48
+"""The smallest scale: products of two are still far from the end of FP32, and histograms of so small values still work.
+
+What reaches no further holds nothing, and any scale is right for it: it gets `OF_NOTHING`.
+"""
+OF_NOTHING = 2.0**-12
 
 
 class Known(UniformQuantizationObserverBase):  # type: ignore[misc]
@@ -36,8 +43,12 @@ class Known(UniformQuantizationObserverBase):  # type: ignore[misc]
     def of(cls, observer: Any) -> "Known":
         """What an observer has found out."""
         known = cls.like(observer)
-        scale, zero_point = observer.calculate_qparams()
-        known.scale, known.zero_point = scale.detach().clone(), zero_point.to(torch.int32)
+        if isinstance(observer, HistogramObserver) and observer.max_val - observer.min_val < SMALLEST * 255:
+            # Of values that are all alike: a search in so narrow a histogram would not end.
+            scale, zero_point = observer._calculate_qparams(observer.min_val, observer.max_val)
+        else:
+            scale, zero_point = observer.calculate_qparams()
+        known.scale, known.zero_point = _of_something(scale.detach().clone()), zero_point.to(torch.int32)
         return known
 
     @property
@@ -49,7 +60,7 @@ class Known(UniformQuantizationObserverBase):  # type: ignore[misc]
         if self.follows and self.of_weights:
             others = [d for d in range(x.dim()) if d != self.ch_axis]
             largest = x.detach().abs().amax(others)
-            self.scale.copy_((largest / self.quant_max).clamp_min(torch.finfo(torch.float32).eps))
+            self.scale.copy_(_of_something(largest / self.quant_max))
         if not self.simulates:
             return x
         if self.of_weights:
@@ -62,6 +73,11 @@ class Known(UniformQuantizationObserverBase):  # type: ignore[misc]
 
     def calculate_qparams(self, **_: Any) -> tuple[Tensor, Tensor]:
         return self.scale, self.zero_point
+
+
+def _of_something(scale: Tensor) -> Tensor:
+    """The scales, with another one where a tensor or channel holds nothing."""
+    return torch.where(scale > SMALLEST, scale, OF_NOTHING)
 
 
 def settle_(prepared: GraphModule) -> None:
