@@ -1,14 +1,17 @@
 """FP16 and BF16 inference with FP32 pictures in and out."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from baseline.errors import UserError
 from baseline.restorer import Finest, outputs_of, state_sizes_
+from compress.rewriting import agreement_db, apart, outputs_on, some_crops
 
+_ROUNDINGS = 16
+"""How many times the rounding of one number a whole network's output may be off: layers and sums add theirs."""
 _HEADROOM = 4
 """Other pictures may reach further than those that were looked at."""
 
@@ -70,3 +73,23 @@ def check_range(network: nn.Module, crops: list[Tensor]) -> str:
             f"{_HEADROOM} of it. Take scheme bf16."
         )
     return f"largest activation {largest:.3g}, in {layer}; FP16 holds {limit:g}"
+
+
+def agreement_of_half(
+    network: nn.Module, half: nn.Module, dtype: torch.dtype, crops: Sequence[Tensor]
+) -> tuple[float, str]:
+    """PSNR in dB of a network in half precision against itself in FP32 on a few crops, and the criterion in words.
+
+    Half precision is no exact rewriting: its outputs must be finite, and off by no more than its roundings explain. A
+    UserError otherwise. A RuntimeError if the CPU has no such arithmetic for some operator.
+    """
+    some = some_crops(crops, network)[1:]
+    found, expected = outputs_on(half, some), outputs_on(network.eval(), some)
+    off, limit = apart(found, expected), _ROUNDINGS * torch.finfo(dtype).eps
+    name = str(dtype).removeprefix("torch.")
+    if not off <= limit:
+        raise UserError(
+            f"the network in {name} must be what it is in FP32, to {limit:.2g} of its output; it is off by {off:.2g}. "
+            "Take another scheme, or leave it in FP32."
+        )
+    return agreement_db(found, expected), f"off by {off:.2g} of the FP32 output; {name} may be by {limit:.2g}"

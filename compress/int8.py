@@ -28,16 +28,16 @@ from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86  #
 
 from baseline.errors import UserError  # noqa: E402
 from baseline.restorer import size_for, state_sizes_  # noqa: E402
+from compress.batch_norms import spell_out_  # noqa: E402
 from compress.calibration import CALIBRATIONS  # noqa: E402
 from compress.graph import deployed_graph, layer_name, state_limits_  # noqa: E402
-from compress.known import Known, settle_  # noqa: E402
+from compress.known import SMALLEST, Known, settle_  # noqa: E402
 from compress.machine import saturates_int8  # noqa: E402
 from compress.phases import without_transposed  # noqa: E402
 from compress.placing import IntegerSums  # noqa: E402
 
 _TRACED_SIDE = 64
 _LAYERS = ("conv2d", "conv_transpose2d", "convolution", "linear")
-_SMALLEST_SCALE = 2**-12
 
 
 def weight_bits_here() -> int:
@@ -47,21 +47,27 @@ def weight_bits_here() -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is rounded to integers, and to how many bits: all that is needed to prepare a network again."""
+    """What is rounded to integers, and to how many bits: all that is needed to prepare a network again.
+
+    `left_transposed`: transposed convolutions that stay; `folds_norms`: BatchNorms go into the layer before them.
+    """
 
     weight_bits: int = field(default_factory=weight_bits_here)
     sums: Literal["float", "int8"] = "float"
     in_float: tuple[str, ...] = ()
+    left_transposed: tuple[str, ...] = ()
+    folds_norms: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """The plan as JSON holds it."""
-        return asdict(self) | {"in_float": list(self.in_float)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Plan":
         """The plan from what `as_json` gave."""
         try:
-            return cls(**{**stored, "in_float": tuple(stored["in_float"])})
+            lists = {name: tuple(stored.get(name, ())) for name in ("in_float", "left_transposed")}
+            return cls(**{**stored, **lists})
         except (KeyError, TypeError):
             raise UserError(
                 "the artifact must be one that this version of lightsharp quantized; its options are others. "
@@ -76,7 +82,8 @@ def prepare(network: nn.Module, plan: Plan, calibration: str = "histogram", any_
     """
     batch = 2 if any_batch else 1
     example = torch.zeros(batch, 3, *size_for(network, (_TRACED_SIDE, _TRACED_SIDE)))
-    graph = deployed_graph(without_transposed(network.eval()), example)
+    graph = deployed_graph(without_transposed(network.eval(), plan.left_transposed), example)
+    spell_out_(graph, every=not plan.folds_norms)
     try:
         prepared: GraphModule = prepare_pt2e(graph, _quantizer(plan, CALIBRATIONS[calibration]()))
     except ValueError as error:
@@ -92,12 +99,12 @@ def prepare(network: nn.Module, plan: Plan, calibration: str = "histogram", any_
 def _quantizer(plan: Plan, observer: Any) -> Quantizer:
     default = x86.get_default_x86_inductor_quantization_config()
     limit = 2 ** (plan.weight_bits - 1)
-    activation = replace(default.input_activation, observer_or_fake_quant_ctr=observer.with_args(eps=_SMALLEST_SCALE))
+    activation = replace(default.input_activation, observer_or_fake_quant_ctr=observer.with_args(eps=SMALLEST))
     weight = replace(
         default.weight,
         quant_min=-limit,
         quant_max=limit - 1,
-        observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=_SMALLEST_SCALE),
+        observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=SMALLEST),
     )
     if plan.sums == "int8":
         return IntegerSums(activation, weight, plan.in_float)

@@ -4,11 +4,14 @@ With stride s, output row o = s*q + m - padding takes input rows q - j and kerne
 the channels of one convolution with a kernel of ceil(k/s), laid out by a pixel shuffle and cut to size.
 """
 
-import copy
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from baseline.plain_layers import is_plain
+from compress.rewriting import copied, outputs_on, why_not
 
 
 class PhaseConv(nn.Module):
@@ -53,14 +56,39 @@ class PhaseConv(nn.Module):
         ]
 
 
-def without_transposed(network: nn.Module) -> nn.Module:
-    """A copy of the network with its transposed convolutions replaced where that is exact; others stay."""
-    rewritten = copy.deepcopy(network)
-    for name, layer in list(rewritten.named_modules()):
-        if isinstance(layer, nn.ConvTranspose2d) and _replaceable(layer):
+def without_transposed(network: nn.Module, left: Collection[str] = ()) -> nn.Module:
+    """A copy of the network with its transposed convolutions replaced where that is exact; others, and `left`, stay."""
+    rewritten = copied(network)
+    for name in replaceable(rewritten):
+        if name not in left:
             parent, _, child = name.rpartition(".")
+            layer = rewritten.get_submodule(name)
+            if not isinstance(layer, nn.ConvTranspose2d):
+                raise TypeError(f"{name} is no transposed convolution")
             setattr(rewritten.get_submodule(parent), child, PhaseConv(layer))
     return rewritten
+
+
+def replaceable(network: nn.Module) -> list[str]:
+    """The transposed convolutions that can be replaced as far as can be seen without running them."""
+    found = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.ConvTranspose2d)]
+    return [name for name, layer in found if is_plain(layer, nn.ConvTranspose2d) and _replaceable(layer)]
+
+
+def left_transposed(network: nn.Module, crops: Sequence[Tensor]) -> dict[str, str]:
+    """The transposed convolutions that must stay, by running the network on crops, each 1,3,H,W; with the reasons."""
+    expected = outputs_on(network, crops)
+    names = replaceable(network)
+    if not names or why_not(without_transposed(network), crops, expected) is None:
+        return {}
+    left = dict.fromkeys(names, "")
+    for name in names:
+        reason = why_not(without_transposed(network, left.keys() - {name}), crops, expected)
+        if reason is None:
+            del left[name]
+        else:
+            left[name] = f"it stays a transposed convolution: {reason} as an ordinary one"
+    return left
 
 
 def _replaceable(layer: nn.ConvTranspose2d) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from baseline.errors import UserError
+from baseline.errors import UserError, first_line
 from baseline.registry import Registry
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class QuantizeReport:
-    """What a scheme touched, and what it left in float for which reason. `options` are needed to rebuild it."""
+    """What a scheme touched, and what it left in float for which reason. `options` are needed to rebuild it.
+
+    `agreement_db`: the least PSNR of its outputs against the float network's, over a few of the crops.
+    """
 
     scheme: str
     quantized: list[str]
@@ -37,6 +40,7 @@ class QuantizeReport:
     options: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     layers: dict[str, Any] = field(default_factory=dict)
+    agreement_db: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON holds it."""
@@ -111,7 +115,24 @@ class _HalfPrecision:
         notes = self._notes(network, material)
         dtype = self._torch_dtype()
         state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in network.state_dict().items()}
-        return state, QuantizeReport(self.dtype, _layers_with_weights(network), notes=notes)
+        report = QuantizeReport(self.dtype, _layers_with_weights(network), notes=notes)
+        self._compare(network, state, material, report)
+        return state, report
+
+    def _compare(
+        self, network: nn.Module, state: dict[str, Tensor], material: Material, report: QuantizeReport
+    ) -> None:
+        """Note how the network in this precision agrees with itself in FP32; a UserError if it is another function."""
+        from compress.half import agreement_of_half
+        from compress.rewriting import copied
+
+        try:
+            half = self.rebuild(copied(network), state, {})
+            report.agreement_db, within = agreement_of_half(network, half, self._torch_dtype(), material.blurred)
+        except RuntimeError as error:
+            report.notes.append(f"not compared with FP32, since this CPU cannot run it: {first_line(error)}")
+            return
+        report.notes.append(within)
 
     def rebuild(self, network: nn.Module, state: dict[str, Tensor], _options: dict[str, Any]) -> nn.Module:
         from compress.half import HalfPrecision
@@ -147,8 +168,15 @@ class _Int8:
         self, network: nn.Module, material: Material, settings: QuantizeSettings
     ) -> tuple[dict[str, Tensor], QuantizeReport]:
         from compress import int8
+        from compress.half import check_finite
+        from compress.phases import left_transposed
+        from compress.rewriting import agreement_db, outputs_on, some_crops
+        from compress.scales import raise_scales_
 
         check_calibration(material.blurred)
+        crops = some_crops(material.blurred, network.eval())
+        check_finite(network, crops)
+        expected = outputs_on(network, crops)
 
         def calibrated(plan: Plan) -> GraphModule:
             prepared = int8.prepare(network, plan, settings.calibration, any_batch=self.trains)
@@ -156,12 +184,18 @@ class _Int8:
             return prepared
 
         report = QuantizeReport("", [], calibration=f"{settings.calibration} of {material.described()}")
-        plan = self._plan(int8.Plan(sums=settings.sums), calibrated, material, settings, report)
-        prepared = calibrated(plan)
+        report.in_float = left_transposed(network, crops)
+        base = int8.Plan(sums=settings.sums, left_transposed=tuple(report.in_float))
+        base, prepared = _same_function(base, calibrated, crops, expected, report)
+        plan = self._plan(base, calibrated, material, settings, report)
+        prepared = prepared if plan == base else calibrated(plan)
         self._trained_(prepared, material)
+        report.notes += raise_scales_(prepared)
         # Converting consumes the prepared network, and a converted state cannot be loaded again: keep the prepared one.
         state = {name: tensor.detach().clone() for name, tensor in prepared.state_dict().items()}
-        report.quantized, in_float = int8.census(int8.convert(int8.restored(network, plan, state)))
+        converted = int8.convert(int8.restored(network, plan, state))
+        report.agreement_db = agreement_db(outputs_on(converted, crops), expected)
+        report.quantized, in_float = int8.census(converted)
         report.in_float = in_float | {name: reason for name, reason in report.in_float.items() if name in in_float}
         report.options = plan.as_json()
         return state, report
@@ -181,6 +215,27 @@ class _Int8:
         return int8.convert(int8.restored(network, int8.Plan.from_json(options), state))
 
 
+def _same_function(
+    plan: Plan, calibrated: Calibrated, crops: list[Tensor], expected: list[Tensor], report: QuantizeReport
+) -> tuple[Plan, GraphModule]:
+    """A plan whose prepared graph computes in float what the network computes, and that graph; a UserError for none."""
+    from compress.rewriting import why_not
+
+    prepared = calibrated(plan)
+    reason = why_not(prepared, crops, expected)
+    if reason is not None:
+        report.notes.append(f"BatchNorms are not folded into convolutions: folded, {reason}")
+        plan = replace(plan, folds_norms=False)
+        prepared = calibrated(plan)
+        reason = why_not(prepared, crops, expected)
+    if reason is not None:
+        raise UserError(
+            f"the graph that is quantized must give what the network gives; {reason}. Let the network do the same for "
+            "pictures of all sizes and contents, or take scheme fp16."
+        )
+    return plan, prepared
+
+
 class _Int8Mixed(_Int8):
     """INT8 post-training, the most harmful layers left in float: as few as keep the loss under max_loss_db."""
 
@@ -191,7 +246,7 @@ class _Int8Mixed(_Int8):
 
         pairs = list(zip(material.blurred, material.sharp, strict=True))
         choice = choose_layers(plan, calibrated, pairs, given.max_loss_db)
-        to.in_float = dict.fromkeys(choice.in_float, f"kept in float to lose at most {given.max_loss_db:g} dB")
+        to.in_float |= dict.fromkeys(choice.in_float, f"kept in float to lose at most {given.max_loss_db:g} dB")
         to.layers = choice.as_json()
         return replace(plan, in_float=choice.in_float)
 

@@ -8,7 +8,8 @@
 """
 
 import operator
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,36 +18,64 @@ from torch.fx import GraphModule, Node
 
 from compress.early import MOVES, quantize_early_
 from compress.graph import RELUS
+from compress.known import SMALLEST
+from compress.rewriting import kept_if_same
 from compress.signed import DEQUANTIZE, QUANTIZE, make_signed_
 
 aten = torch.ops.aten
 quantized = torch.ops.quantized_decomposed
 
+_CONVOLUTIONS = (aten.conv2d.default, aten.conv_transpose2d.input)
 _LIMITS = (-128, 127)
-_SMALLEST_SCALE = 2**-24
 
 
-class Moves(NamedTuple):
-    """How many resizes and pixel shuffles became convolutions."""
+class Prepared(NamedTuple):
+    """The graph, how many integer and float resizes and pixel shuffles became convolutions, and what was left out."""
 
+    graph: GraphModule
     integer: int
     float: int
+    left_out: list[str]
 
 
-def prepare_(graph: GraphModule) -> Moves:
-    """Rewrite a graph from `deployed_graph`."""
-    make_signed_(graph)
-    quantize_early_(graph)
-    _state_grids_(graph)
-    for node in list(graph.graph.nodes):
-        if node.target is aten.conv2d.default and _is_integer(node) and not _hands_on_integers(node):
-            _dequantize_weights_(graph, node) if _groups(node) > 1 else _quantize_input_anew_(graph, node)
-    moved = [_as_convolution_(graph, node) for node in list(graph.graph.nodes) if _move_of(node) is not None]
+def prepare(graph: GraphModule, pictures: Sequence[Tensor]) -> Prepared:
+    """A graph from `deployed_graph` in this form; what is meant to be exact is compared on pictures of 1,3,H,W."""
+    graph, left_out = kept_if_same(graph, "signed activations", make_signed_, pictures)
+    graph, early = kept_if_same(graph, "rounding before moving", _round_early_, pictures)
+    _quantize_anew_(graph)
+    before = _convolutions(graph)
+    graph, moves = kept_if_same(graph, "resizes as convolutions", _move_by_convolutions_, pictures)
+    made = _convolutions(graph) - before
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
     graph.recompile()
-    integer = sum(_is_integer(node) for node in moved)
-    return Moves(integer, len(moved) - integer)
+    return Prepared(graph, made[True], made[False], [*left_out, *early, *moves])
+
+
+def _convolutions(graph: GraphModule) -> Counter[bool]:
+    """How many are integer, and how many are not."""
+    return Counter(_is_integer(node) for node in graph.graph.nodes if node.target in _CONVOLUTIONS)
+
+
+def _round_early_(graph: GraphModule) -> None:
+    quantize_early_(graph)
+    _state_grids_(graph)
+    graph.recompile()
+
+
+def _quantize_anew_(graph: GraphModule) -> None:
+    """Not exact, as it rounds anew: the file's proof judges it."""
+    for node in list(graph.graph.nodes):
+        if node.target is aten.conv2d.default and _is_integer(node) and not _hands_on_integers(node):
+            _dequantize_weights_(graph, node) if _groups(node) > 1 else _quantize_input_anew_(graph, node)
+    graph.recompile()
+
+
+def _move_by_convolutions_(graph: GraphModule) -> None:
+    for node in list(graph.graph.nodes):
+        if _move_of(node) is not None:
+            _as_convolution_(graph, node)
+    graph.recompile()
 
 
 def _state_grids_(graph: GraphModule) -> None:
@@ -83,7 +112,7 @@ def _hands_on_integers(node: Node) -> bool:
 def _quantize_input_anew_(graph: GraphModule, node: Node) -> None:
     with graph.graph.inserting_before(node):
         call = graph.graph.call_function
-        chosen = call(quantized.choose_qparams.tensor, (node.args[0], *_LIMITS, _SMALLEST_SCALE, torch.int8))
+        chosen = call(quantized.choose_qparams.tensor, (node.args[0], *_LIMITS, SMALLEST, torch.int8))
         scale, zero_point = call(operator.getitem, (chosen, 0)), call(operator.getitem, (chosen, 1))
         grid = (scale, zero_point, *_LIMITS, torch.int8)
         rounded = call(quantized.quantize_per_tensor.tensor, (node.args[0], *grid))
@@ -139,7 +168,7 @@ def _repeated(channels: int, factor: int) -> Tensor:
     return torch.eye(channels).view(channels, channels, 1, 1).repeat(1, 1, factor, factor)
 
 
-def _as_convolution_(graph: GraphModule, node: Node) -> Node:
+def _as_convolution_(graph: GraphModule, node: Node) -> None:
     """The convolution in the node's place: an integer one if that moves integers."""
     move = _move_of(node)
     if move is None:
@@ -159,4 +188,3 @@ def _as_convolution_(graph: GraphModule, node: Node) -> Node:
         new = graph.graph.call_function(target, arguments)
     node.replace_all_uses_with(new)
     graph.graph.erase_node(node)
-    return new

@@ -26,6 +26,7 @@ from baseline.errors import UserError
 from baseline.restorer import in_batches, sizes_from, stated_sizes
 from compress.early import quantize_early_
 from compress.graph import deployed_graph, dynamic_sides
+from compress.rewriting import kept_if_same, left_out_note, small_photographs
 from compress.runtimes import compiler
 
 _COMPILING = {"freezing": True, "cpp.dynamic_threads": True}
@@ -54,8 +55,9 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
         raise UserError(f"exporting to .pt2 must have a C++ compiler; {reason}.")
     example = torch.zeros(1, 3, *size)
     graph = deployed_graph(network, example)
-    quantize_early_(graph)
-    copy_views_(graph)
+    pictures = small_photographs(network)
+    graph, left_out = kept_if_same(graph, "rounding before moving", quantize_early_, pictures)
+    graph, also = kept_if_same(graph, "copies of views", copy_views_, pictures)
     with tempfile.TemporaryDirectory() as work, torch.no_grad():
         program = torch.export.export(graph, (example,), dynamic_shapes=dynamic_sides(network))
         whole = Path(
@@ -64,6 +66,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
             )
         )
         built_for = {**stated_sizes(network), "torch": torch.__version__, **_built_for(whole), **_census(whole)}
+        built_for |= left_out_note([*left_out, *also])
         with whole_file(path) as beside:
             _strip(whole, beside, built_for)
     return built_for

@@ -26,6 +26,7 @@ from baseline.errors import UserError
 from baseline.restorer import in_batches, sizes_from, stated_sizes
 from compress import xnnpack_graph
 from compress.graph import deployed_graph
+from compress.rewriting import left_out_note, small_photographs
 
 _NOTE = "lightsharp"
 _NOTE_KEYS = ("size_multiple", "fixed_size", "executorch", "torch")
@@ -55,16 +56,16 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
         )
     example = torch.zeros(1, 3, *size)
     graph = deployed_graph(network, example)
-    moves = xnnpack_graph.prepare_(graph)
+    prepared = xnnpack_graph.prepare(graph, small_photographs(network))
     note = {**stated_sizes(network), "fixed_size": f"{size[0]}x{size[1]}", **_versions()}
-    lowered = _lower(graph, example, note)
+    lowered = _lower(prepared.graph, example, note)
     counts = census(lowered)
-    counts["integer_convolutions"] -= moves.integer
-    counts["float_convolutions"] -= moves.float
-    counts["resizes_as_convolutions"] = sum(moves)
+    counts["integer_convolutions"] -= prepared.integer
+    counts["float_convolutions"] -= prepared.float
+    counts["resizes_as_convolutions"] = prepared.integer + prepared.float
     program = _program(lowered)
     write_whole(path, program + _checksum(program))
-    return note | {name: str(count) for name, count in counts.items()}
+    return note | {name: str(count) for name, count in counts.items()} | left_out_note(prepared.left_out)
 
 
 def census(lowered: Any) -> dict[str, int]:

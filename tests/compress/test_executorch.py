@@ -139,8 +139,9 @@ class Resizes(nn.Module):
 
 
 def test_resizes_as_convolutions_are_exact(pictures: Tensor) -> None:
-    graph = deployed_graph(Resizes(), pictures[:1])
-    assert xnnpack_graph.prepare_(graph) == (0, 4)
+    prepared = xnnpack_graph.prepare(deployed_graph(Resizes(), pictures[:1]), pictures.split(1))
+    assert (prepared.integer, prepared.float, prepared.left_out) == (0, 4, [])
+    graph = prepared.graph
     called = {str(node.target) for node in graph.graph.nodes if node.op == "call_function"}
     assert not [name for name in called if "upsample" in name or "shuffle" in name]
     assert torch.equal(run(graph, pictures), run(Resizes(), pictures))
@@ -160,13 +161,13 @@ class RoundedResizes(nn.Module):
 
 
 def test_resizes_of_what_is_rounded_are_integer_and_exact(pictures: Tensor) -> None:
-    graph = deployed_graph(RoundedResizes(), pictures[:1])
-    moves = xnnpack_graph.prepare_(graph)
-    assert (moves.integer, moves.float) == (4, 2)
+    prepared = xnnpack_graph.prepare(deployed_graph(RoundedResizes(), pictures[:1]), pictures.split(1))
+    assert (prepared.integer, prepared.float, prepared.left_out) == (4, 2, [])
+    graph = prepared.graph
     assert torch.equal(run(graph, pictures), run(RoundedResizes(), pictures))
     program = torch.export.export(graph, (pictures[:1],))
     small_weights = [b for b in program.buffers() if b.dtype is torch.int8]
-    assert len(small_weights) == moves.integer
+    assert len(small_weights) == prepared.integer
 
 
 def truncated(path: Path, target: Path) -> None:
