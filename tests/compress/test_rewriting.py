@@ -16,10 +16,10 @@ from compress.batch_norms import spell_out_
 from compress.graph import deployed_graph
 from compress.phases import left_transposed
 from compress.quantize import SCHEMES, Material, QuantizeReport
+from compress.quantizing_settings import QuantizeSettings
 from compress.rewriting import agreement_db, kept_if_same, outputs_on, why_not
 from compress.runtimes import onnxruntime
 from compress.runtimes.table import open_deployable
-from compress.settings import QuantizeSettings
 
 
 class Scaled(nn.ConvTranspose2d):

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from compress import int8
 from compress.known import OF_NOTHING, known_of
 from compress.quantize import SCHEMES, Material
+from compress.quantizing_settings import QuantizeSettings
 from compress.rewriting import agreement_db, outputs_on
 from compress.runtimes import onnxruntime
 from compress.runtimes.table import open_deployable
 from compress.scales import raise_scales_
-from compress.settings import QuantizeSettings
 
 
 class From255(nn.Module):
