@@ -298,7 +298,7 @@ def test_gates_lose_channels_in_pairs_and_the_cut_is_reached() -> None:
 def test_a_latency_is_cut_by_the_table_in_multiples_of_eight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A machine on which anything takes a millisecond for each channel that it puts out.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(layer_latency, "cpu_stopwatch", lambda call: float(call().shape[1]))
+    monkeypatch.setattr(layer_latency, "stopwatch_for", lambda _: lambda call: float(call().shape[1]))
     never = SimpleNamespace(process_time=lambda: 0.0, perf_counter=lambda: 0.0)  # no other program takes its time
     monkeypatch.setattr(layer_latency, "time", never)
     network = build("unet", {"width": 16, "num_blocks": 1})
