@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from baseline.artifact import Artifact
+from baseline.atomic import DiskFullError
 from baseline.errors import UserError
 from baseline.networks.zoo import build
 from baseline.original_weights import export_original, import_original
@@ -155,7 +156,7 @@ def test_a_checkpoint_that_could_not_be_written_whole_is_not_there(
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", disk_full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFullError, match="must have room on its disk"):
         export_original(Artifact(build("mimo-unet", SMALL), "mimo-unet", SMALL), tmp_path / "out.pkl")
     assert list(tmp_path.iterdir()) == []
 

@@ -226,7 +226,8 @@ def test_a_calibration_says_what_each_price_keeps_of_what_is_better() -> None:
     assert list(kept) == sorted(kept)
     assert list(work) == sorted(work)
     # Two cells of forty hold 16 of 35, and their share in dB is 10 log10(400 / 384) of 10 log10(400 / 365).
-    assert kept[0] == pytest.approx(np.log(400 / 384) / np.log(400 / 365))
+    # In single precision, whose last digits depend on the CPU.
+    assert kept[0] == pytest.approx(np.log(400 / 384) / np.log(400 / 365), rel=1e-5)
     assert (kept[-1], work[-1]) == (pytest.approx(1.0), 1.0)
 
 

@@ -135,11 +135,12 @@ def test_a_students_size_is_its_teachers_where_nothing_is_said() -> None:
     assert student_plan("mimo-unet-ds", ("mimo-unet-plus", {}), {})[1]["num_blocks"] == 20
 
 
-def test_every_student_can_be_resized() -> None:
+def test_every_student_can_be_resized(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in STUDENTS:
         architecture, arguments = student_plan(name, ("mimo-unet", {}), {"width": 8, "num_blocks": 1})
         assert (arguments["width"], arguments["num_blocks"]) == (8, 1)
         assert outputs_of(build(architecture, arguments), torch.rand(1, 3, 16, 16))[-1].shape == (1, 3, 16, 16)
+    monkeypatch.setenv("LIGHTSHARP_ALLOW_CODE", "torch.nn")
     own = ("torch.nn:Conv2d", {"in_channels": 3})
     assert student_plan(own[0], ("mimo-unet", {"width": 32}), own[1]) == own
     with pytest.raises(UserError, match="'depth' is none"):

@@ -124,7 +124,8 @@ def test_training_crops_that_the_data_does_not_have_are_told(step: dict[str, Any
     with pytest.raises(UserError, match=r"^variants\.mine: data 'photos' must have a training part"):
         check_beginnings(recipe, replace(photos(), train=None))
     check_beginnings(recipe)
-    check_beginnings(check_recipe(content({"prune": {"ratio": 0.3, "crop": 400}}), "x"), photos())
+    plain = {"ratio": 0.3, "criterion": "l2", "widths": "uniform", "crop": 400}
+    check_beginnings(check_recipe(content({"prune": plain}), "x"), photos())
 
 
 def test_validate_and_run_tell_it_before_anything_is_done(
