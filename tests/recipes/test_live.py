@@ -208,6 +208,8 @@ def test_a_run_leaves_its_cards_and_says_that_it_ended(tmp_path: Path, monkeypat
     out = tmp_path / "two"
 
     class Done:
+        none_was_made = None
+
         def __init__(self, *_: Any) -> None:
             self.environment, self.log = {"cpu": "one"}, RunLog(out)
 

@@ -47,7 +47,7 @@ def test_it_recommends_and_prints_the_same_plain_text_again(cli: Cli, demo: Path
         "Timed on Intel(R) Xeon(R) Processor; milliseconds hold for that machine.",
     ]
     assert "\x1b" not in done.stdout
-    assert cli(*asked, COLUMNS="30").stdout == done.stdout
+    assert cli(*asked).stdout == done.stdout
 
 
 def test_of_a_run_that_did_not_end_it_is_said(cli: Cli, demo: Path) -> None:
