@@ -119,7 +119,7 @@ def test_an_engine_is_built_from_the_types_of_the_graph(
     shapes = (1, 3, 8, 8), (1, 3, 64, 96), (1, 3, 2160, 3840)
     rest: Log = [("blurred", *shapes), ("profile added",), ("built", 1 << 1)]
     assert log == [("set", "no timing cache"), *([] if tf32 else [("cleared", "tf32")]), *rest]
-    assert note == NOTE | {"tf32": "on" if tf32 else "off"}
+    assert note == NOTE | {"min_size": "8", "tf32": "on" if tf32 else "off"}
     # What stands in the file is readable without TensorRT: a magic line, eight bytes of length, JSON, the engine.
     magic, _, content = (tmp_path / "n.engine").read_bytes().partition(b"\n")
     length = int.from_bytes(content[:8], "little")
