@@ -35,11 +35,22 @@ class Place:
 
 
 def places(settings: MeasureSettings) -> list[Place]:
-    """Where to time: every named runtime on every named device that is there; `auto` is every usable one with files."""
+    """Where to time: every named runtime on every named device; `auto` is every usable one with files.
+
+    A device that is not named but there (`auto`) has the runtimes of the named ones that run on it, or its own if none.
+    """
     there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    devices = list(dict.fromkeys(d for named in settings.devices for d in (there if named == "auto" else [named])))
-    chosen = [Place(r, d) for d in devices for named in settings.runtimes for r in _meant(named, d)]
+    named = [device for device in settings.devices if device != "auto"]
+    found = there if "auto" in settings.devices else []
+    chosen = [Place(r, d) for d in named for runtime in settings.runtimes for r in _meant(runtime, d)]
+    chosen += [Place(r, d) for d in found for runtime in _running_on(settings.runtimes, d) for r in _meant(runtime, d)]
     return list(dict.fromkeys(chosen))
+
+
+def _running_on(runtimes: list[str], device: str) -> list[str]:
+    """Those of the runtimes that run on a device; the device's own where none does."""
+    fitting = [name for name in runtimes if name == "auto" or device in RUNTIMES[name].devices]
+    return fitting or list(ALWAYS[device]) or runtimes
 
 
 def _meant(runtime: str, device: str) -> list[str]:

@@ -1,6 +1,7 @@
 """From what was made, scored and timed to records: metrics, effort, reasons, and the verdicts of the gates."""
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from baseline.data.pairs import DataSet
 from baseline.evaluate import PictureScore, differences, gain_kept, means
 from baseline.measurement import METRICS, Measurement
 from compress.runtimes.table import size_mb
-from recipes.schema import Gates, Recipe
+from recipes.schema import Gates, LatencyGate, Recipe
 from recipes.scoring import how_scored
 from recipes.subjects import Subject
 from reports.record import Effort, GateVerdict, LatencyRow, PictureRow, RunInfo, Variant
@@ -37,10 +38,14 @@ class Finished:
 
 @dataclass(frozen=True)
 class Reference:
-    """What every row is compared with: the scores of the blurred input and of the teacher, and the gates."""
+    """What every row is compared with: the scores of the blurred input and of the teacher, and the gates.
+
+    `latency` is the teacher's.
+    """
 
     blurred: list[PictureScore]
     teacher: list[PictureScore]
+    latency: list[LatencyRow]
     gates: Gates
 
 
@@ -53,7 +58,9 @@ def record_of(
 ) -> Variant:
     """The record of one variant; `cost` comes from `measuring.cost_cached`."""
     metrics = {**_cost_metrics(one, cost), **_quality_metrics(one.subject, scores, reference)}
-    made = _row(one, metrics, latency, reference.gates)
+    made = _row(one, metrics, latency)
+    if one.subject.name != "teacher":
+        made = made.model_copy(update={"gates": judge(metrics, latency, reference.gates, reference.latency)})
     return made.model_copy(update={"pictures": _picture_rows(scores)})
 
 
@@ -61,12 +68,13 @@ def unscored_record_of(one: Finished, cost: dict[str, Any], gates: Gates, reason
     """The record of a variant that is made, and neither scored nor timed: what a run leaves that is killed then."""
     costs = _cost_metrics(one, cost)
     keys = METRICS.keys() - ({"psnr_loss_db", "gain_kept"} if one.subject.name == "teacher" else set())
-    made = _row(one, {key: METRICS[key].lacking(reason) for key in METRICS if key in keys} | costs, [], gates)
-    return made.model_copy(update={"missing": {**made.missing, "latency": reason}})
+    made = _row(one, {key: METRICS[key].lacking(reason) for key in METRICS if key in keys} | costs, [])
+    verdicts = [] if one.subject.name == "teacher" else judge(costs, [], gates)
+    return made.model_copy(update={"missing": {**made.missing, "latency": reason}, "gates": verdicts})
 
 
-def _row(one: Finished, metrics: dict[str, Measurement], latency: list[LatencyRow], gates: Gates) -> Variant:
-    """A record without pictures."""
+def _row(one: Finished, metrics: dict[str, Measurement], latency: list[LatencyRow]) -> Variant:
+    """A record without pictures and verdicts."""
     return Variant(
         name=one.subject.name,
         chain=[outcome["stage"] for outcome in one.outcomes],
@@ -74,7 +82,6 @@ def _row(one: Finished, metrics: dict[str, Measurement], latency: list[LatencyRo
         latency=latency,
         effort=_effort(one.outcomes),
         missing={key: m.missing for key, m in metrics.items() if m.missing is not None} | one.missing,
-        gates=[] if one.subject.name == "teacher" else judge(metrics, latency, gates),
         details=[{"stage": o["stage"], **o["details"]} for o in (*one.outcomes, *one.deployed)],
     )
 
@@ -127,19 +134,25 @@ _GATED = {"min_gain_kept": "gain_kept", "max_psnr_loss_db": "psnr_loss_db", "max
 """The gates that look at a metric, and which."""
 
 
-def judge(metrics: dict[str, Measurement], latency: list[LatencyRow], gates: Gates) -> list[GateVerdict]:
-    """The verdict of every gate that is set; one that lacks its measurement is not passed."""
+def judge(
+    metrics: dict[str, Measurement], latency: list[LatencyRow], gates: Gates, teacher: Sequence[LatencyRow] = ()
+) -> list[GateVerdict]:
+    """The verdict of every gate that is set (`teacher`: its latencies); one without its measurement is not passed."""
     verdicts = []
     for name, key in _GATED.items():
         limit = getattr(gates, name)
         if limit is not None:
             verdicts.append(_verdict(name, limit, metrics[key].value if key in metrics else None))
-    if gates.max_latency_ms is not None:
-        gate = gates.max_latency_ms
-        rows = [r.median_ms for r in latency if (r.runtime, r.device) == (gate.runtime, gate.device)]
-        name = f"max_latency_ms ({gate.runtime}, {gate.device})"
-        verdicts.append(_verdict(name, gate.limit, rows[0] if rows else None))
+    for name, gate in gates.latencies.items():
+        own, whole = (_median_ms(rows, gate) for rows in (latency, teacher))
+        share = None if own is None or not whole else own / whole
+        measured = own if name == "max_latency_ms" else share
+        verdicts.append(_verdict(f"{name} ({gate.runtime}, {gate.device})", gate.limit, measured))
     return verdicts
+
+
+def _median_ms(rows: Iterable[LatencyRow], gate: LatencyGate) -> float | None:
+    return next((row.median_ms for row in rows if (row.runtime, row.device) == (gate.runtime, gate.device)), None)
 
 
 def _verdict(gate: str, limit: float, measured: float | None) -> GateVerdict:

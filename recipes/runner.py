@@ -95,18 +95,18 @@ class _Run:
         self._tell({"event": "time", "variant": "all", "how": "in turn"})
         subjects = [one.subject for one in finished.values()]
         latencies = time_cached(self.store, subjects, self.recipe.measure, self.machine)
-        gated = self.recipe.gates.max_latency_ms
-        runtime = scored_runtime(subjects, None if gated is None else gated.runtime)
+        runtime = scored_runtime(subjects, self.recipe.gates.runtime)
         for one in finished.values():
             one.subject = scored_as(one.subject, runtime)
         blurred = self._score(Subject("blurred", None, {}))
         self._keep_sharp()
         scores = self._score_all(finished, failed)
-        reference = Reference(blurred=blurred, teacher=scores[TEACHER], gates=self.recipe.gates)
+        reference = Reference(blurred, scores[TEACHER], latencies[TEACHER], self.recipe.gates)
         records = {}
         for name, one in finished.items():
             cost = cost_cached(self.store, artifact_of(one.subject), self.recipe.measure.size)
-            records[name] = record_of(one, cost, scores[name], latencies[name], reference)
+            record = record_of(one, cost, scores[name], latencies[name], reference)
+            records[name] = record.model_copy(update={"note": self.recipe.notes.get(name, "")})
             self._keep(one, records[name])
         teacher = records.pop(TEACHER)
         info = run_info(self.name, self.recipe, self.data, blurred, sample_names(self.pairs))

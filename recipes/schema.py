@@ -12,7 +12,7 @@ from baseline.data.datasets import DATASETS
 from baseline.errors import UserError, unknown_name
 from baseline.measurement import METRICS
 from baseline.networks.user_networks import is_users
-from baseline.settings import DataSettings, FitSettings, Settings, TrainSettings
+from baseline.settings import DataSettings, FitSettings, Settings, Share, TrainSettings
 from compress.pruning_settings import PruneSettings, Side
 from compress.runtimes.table import RUNTIMES
 from compress.teaching_settings import DistillSettings
@@ -55,6 +55,12 @@ class LatencyGate(Settings):
     device: str = "cpu"
 
 
+class LatencyShareGate(LatencyGate):
+    """The largest share of the teacher's median latency on one runtime and device: it holds for any machine."""
+
+    limit: Share
+
+
 class Gates(Settings):
     """Limits that every variant must keep."""
 
@@ -62,6 +68,18 @@ class Gates(Settings):
     max_psnr_loss_db: float | None = None
     max_file_mb: float | None = Field(default=None, gt=0)
     max_latency_ms: LatencyGate | None = None
+    max_latency_share: LatencyShareGate | None = None
+
+    @property
+    def latencies(self) -> dict[str, LatencyGate]:
+        """The gates on latency that are set, by name."""
+        gates = {"max_latency_ms": self.max_latency_ms, "max_latency_share": self.max_latency_share}
+        return {name: gate for name, gate in gates.items() if gate is not None}
+
+    @property
+    def runtime(self) -> str | None:
+        """The runtime whose latency is gated; of several the first."""
+        return next((gate.runtime for gate in self.latencies.values()), None)
 
 
 class Step(BaseModel):
@@ -113,13 +131,14 @@ class IterateSettings(Settings):
 
 
 class Recipe(BaseModel):
-    """A checked recipe. `variants` are whole chains: `from` is resolved."""
+    """A checked recipe. `variants` are whole chains: `from` is resolved. `notes` are told with a variant's numbers."""
 
     description: str
     teacher: TeacherSettings
     data: DataSettings
     measure: MeasureSettings
     variants: dict[str, list[Step]]
+    notes: dict[str, str]
     gates: Gates
     expect: dict[str, dict[str, Interval]]
 
@@ -149,6 +168,7 @@ class _RecipeFile(Settings):
     data: dict[str, Any] = Field(default={"name": "photos"})
     measure: dict[str, Any] = Field(default_factory=dict)
     variants: dict[str, list[Any]]
+    notes: dict[str, str] = Field(default_factory=dict)
     gates: dict[str, Any] = Field(default_factory=dict)
     expect: dict[str, dict[str, Interval]] = Field(default_factory=dict)
 
@@ -209,15 +229,19 @@ def check_recipe(content: Any, where: str) -> Recipe:
     if "train" in teacher:
         teacher["train"] = parse(TrainSettings, teacher["train"], f"{where}.teacher.train")
         _check_in_recipe(teacher["train"], f"{where}.teacher.train")
-    gates = dict(file.gates)
-    if "max_latency_ms" in gates:
-        gates["max_latency_ms"] = parse(LatencyGate, gates["max_latency_ms"], f"{where}.gates.max_latency_ms")
+    kinds = {"max_latency_ms": LatencyGate, "max_latency_share": LatencyShareGate}
+    gates = file.gates | {
+        name: parse(kind, file.gates[name], f"{where}.gates.{name}")
+        for name, kind in kinds.items()
+        if name in file.gates
+    }
     recipe = Recipe(
         description=file.description,
         teacher=parse(TeacherSettings, teacher, f"{where}.teacher"),
         data=parse(DataSettings, file.data, f"{where}.data"),
         measure=parse(MeasureSettings, file.measure, f"{where}.measure"),
         variants=chains,
+        notes=file.notes,
         gates=parse(Gates, gates, f"{where}.gates"),
         expect=file.expect,
     )
@@ -347,19 +371,21 @@ def _check_names(recipe: Recipe, where: str) -> None:
     for runtime in recipe.measure.runtimes:
         if runtime != "auto":
             RUNTIMES[runtime]
-    if recipe.gates.max_latency_ms is not None:
-        RUNTIMES[recipe.gates.max_latency_ms.runtime]
-        if recipe.gates.max_latency_ms.device not in ("cpu", "cuda"):
-            raise unknown_name("device", recipe.gates.max_latency_ms.device, ["cpu", "cuda"])
-        _check_measured(recipe.gates.max_latency_ms, recipe.measure, where)
+    for name, gate in recipe.gates.latencies.items():
+        RUNTIMES[gate.runtime]
+        if gate.device not in ("cpu", "cuda"):
+            raise unknown_name("device", gate.device, ["cpu", "cuda"])
+        _check_measured(gate, recipe.measure, f"{where}.gates.{name}")
     if not recipe.variants:
         raise UserError(f"{where}.variants must name at least one variant; it names none.")
     for device in recipe.measure.devices:
         if device not in ("auto", "cpu", "cuda"):
             raise UserError(f"{where}.measure.devices: {unknown_name('device', device, ['auto', 'cpu', 'cuda'])}")
+    for part, named in (("notes", recipe.notes), ("expect", recipe.expect)):
+        for variant in named:
+            if variant not in recipe.variants:
+                raise UserError(f"{where}.{part}: {unknown_name('variant', variant, recipe.variants)}")
     for variant, expected in recipe.expect.items():
-        if variant not in recipe.variants:
-            raise UserError(f"{where}.expect: {unknown_name('variant', variant, recipe.variants)}")
         for key, (low, high) in expected.items():
             if low > high:
                 raise UserError(f"{where}.expect.{variant}.{key} must be [lowest, highest]; got [{low:g}, {high:g}].")
@@ -373,14 +399,12 @@ def _check_measured(gate: LatencyGate, measure: MeasureSettings, where: str) -> 
     for what, name, measured in pairs:
         if name not in measured and "auto" not in measured:
             raise UserError(
-                f"{where}.gates.max_latency_ms.{what} must be one that is measured; '{name}' is not in "
+                f"{where}.{what} must be one that is measured; '{name}' is not in "
                 f"measure.{what}s: {', '.join(measured)}. Add it there, or set {what} to one of these."
             )
     if gate.device not in RUNTIMES[gate.runtime].devices:
         there = ", ".join(RUNTIMES[gate.runtime].devices)
-        raise UserError(
-            f"{where}.gates.max_latency_ms.device must be one that {gate.runtime} runs on ({there}); got {gate.device}."
-        )
+        raise UserError(f"{where}.device must be one that {gate.runtime} runs on ({there}); got {gate.device}.")
 
 
 def recipe_json_schema() -> dict[str, Any]:

@@ -137,7 +137,8 @@ CLAIMS = (
         (2 / 3, 2 / 3),
         "small",
         "",
-        "fp16 with selective-scale processing",
+        "fp16 with selective-scale processing; `lightsharp restore --selective` does that, and "
+        "`benchmarks/restoring.py selective` measures it",
         lambda m: m.selective and "fp16" in m.schemes,
         said_loss="over 95% of the accuracy",
     ),
@@ -288,6 +289,7 @@ def _why(claim: Claim, variant: Variant, reduction: float, gain: float) -> str:
         reasons.append("less reduction than claimed")
     if gain < worst:
         reasons.append(f"gain kept {gain:.3f}, {claim.loss} is at least {worst:.2f}")
+    reasons += [variant.note] if variant.note else []
     return "; ".join(reasons)
 
 

@@ -121,6 +121,7 @@ class Variant(_Entry):
         "`file_mb` and `details`",
     )
     effort: Effort = Field(default_factory=Effort, description="what it took to make it")
+    note: str = Field(default="", description="what the recipe says that its reader must know")
     missing: dict[str, str] = Field(default_factory=dict, description="what there is not, and why")
     gates: list[GateVerdict] = Field(default_factory=list, description="the verdicts of the recipe's gates")
     details: list[dict[str, Any]] = Field(

@@ -103,7 +103,8 @@ def tabulate(report: Report) -> Table:
         kind: Literal["teacher", "variant"] = "teacher" if variant is report.teacher else "variant"
         rows.append(Row(kind, variant, [column.cell(variant, report) for column in columns]))
     reasons = dict.fromkeys(cell.missing for row in rows for cell in row.cells if cell.missing)
-    return Table(columns, rows, list(reasons), gate_notes(report), [*scoring_notes(report), *noise_notes(report)])
+    notes = [*recipe_notes(report), *scoring_notes(report), *noise_notes(report)]
+    return Table(columns, rows, list(reasons), gate_notes(report), notes)
 
 
 def all_columns(report: Report) -> list[Column]:
@@ -160,6 +161,11 @@ def latency_columns(report: Report) -> list[Column]:
 def timed_at(row: LatencyRow) -> tuple[str, ...]:
     """The runtime and device and, in a report of several runs, the machine: times of two places are not compared."""
     return (row.runtime, row.device) if row.machine is None else (row.runtime, row.device, row.machine)
+
+
+def recipe_notes(report: Report) -> list[str]:
+    """What the recipe says of its variants, a line each."""
+    return [f"{variant.name}: {variant.note}" for variant in report.variants if variant.note]
 
 
 def gate_notes(report: Report) -> list[str]:

@@ -183,13 +183,16 @@ def test_gates_and_failures_are_marked_and_do_not_stop_the_rest(lightsharp: Run,
         "broken": [{"prune": {"ratio": 0.001}}],
         "fp16": [{"quantize": {"scheme": "fp16"}}],
     }
-    folder = recipe(tmp_path, variants, gates={"max_psnr_loss_db": 0.5}, expect={"fp16": {"params_cut": [0.1, 0.2]}})
+    parts = {"gates": {"max_psnr_loss_db": 0.5}, "notes": {"fp16": "half the bytes"}}
+    folder = recipe(tmp_path, variants, **parts, expect={"fp16": {"params_cut": [0.1, 0.2]}})
     done = lightsharp(folder, "run", "tiny.yaml", "--out", "first")
     assert done.returncode == 1, done.stderr
     broken, half = report_of(folder, "first").variants
     assert (broken.status, half.status) == ("failed", "done")
     assert "pruning must remove at least one channel" in str(broken.error)
     assert "broken: FAILED" in done.stderr
+    assert half.note == "half the bytes"
+    assert "fp16: half the bytes" in done.stdout
     assert [g.passed for g in half.gates] == [True]
     assert [(g.passed, g.reason) for g in broken.gates] == [(None, "not measured")]
 

@@ -352,6 +352,9 @@ def test_a_gate_on_what_is_not_measured_is_refused() -> None:
         ("measure.size=[0, 0]", "greater than or equal to 16"),
         ("gates.max_latency_ms={limit: 5, runtime: aotii}", "Did you mean 'aoti'?"),
         ("variants={}", "must name at least one variant"),
+        ("notes={pruned-3: short}", "demo.notes: no variant 'pruned-3'. Did you mean 'pruned-30'?"),
+        ("gates.max_latency_share={limit: 25, runtime: aoti}", "must lie between 0 and 1"),
+        ("gates.max_latency_share={limit: 0.2, runtime: openvino}", "demo.gates.max_latency_share.runtime must be one"),
         ("expect.pruned-30.params_cut=[0.4, 0.2]", "must be [lowest, highest]"),
     ],
 )
