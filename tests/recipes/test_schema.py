@@ -316,7 +316,7 @@ def test_a_gate_on_what_is_not_measured_is_refused() -> None:
         ("variants.a=[{export: {}}]", "must not export by itself"),
         (
             "variants.prund-30.0.prune.params_cut=0.4",
-            "demo.variants: no variant 'prund-30'. Did you mean 'pruned-30'? Known: ds-distilled, fp16, int8,",
+            "demo.variants: no variant 'prund-30'. Did you mean 'pruned-30'? Known: distilled, ds-distilled, fp16,",
         ),
         (
             "variants.int8.0.quantise.scheme=fp16",
@@ -348,7 +348,7 @@ def test_a_gate_on_what_is_not_measured_is_refused() -> None:
         ("variants.a=[{distill: {arguments: {width: 3}, steps: 1}}]", "arguments go with a student's name"),
         ("variants.a=[{train: {network: mimo-unet, arguments: {conv: seperable}, steps: 1}}]", "right conv"),
         ("variants.a=[{train: {network: mimo-unet, arguments: {width: abc}, steps: 1}}]", "right width"),
-        ("variants.pruned-30.1.train.lr=.inf", "finite number"),
+        ("variants.pruned-30.1.distill.lr=.inf", "finite number"),
         ("measure.size=[0, 0]", "greater than or equal to 16"),
         ("gates.max_latency_ms={limit: 5, runtime: aotii}", "Did you mean 'aoti'?"),
         ("variants={}", "must name at least one variant"),

@@ -36,6 +36,13 @@ def test_what_a_recipe_expects_of_new_networks_is_what_they_cost(name: str) -> N
             assert low <= cuts[key] <= high, (variant, key)
 
 
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_every_row_of_a_shipped_recipe_is_expected_to_keep_some_gain(name: str) -> None:
+    recipe, _ = read_recipe(name)
+    expected = {variant: recipe.expect.get(variant, {}).get("gain_kept", (0.0, 0.0)) for variant in recipe.variants}
+    assert [variant for variant, (least, _) in expected.items() if least < 0.2] == []
+
+
 def test_the_minutes_that_the_students_take_are_those_of_their_record() -> None:
     recipe, _ = read_recipe("students")
     stated = re.search(r"(\d+) minutes of training", recipe.description)
