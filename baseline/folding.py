@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from baseline.artifact import Artifact
-from baseline.errors import UserError
+from baseline.errors import UserError, named_line
 from baseline.networks.convolutions import BranchedConv
 from baseline.networks.zoo import build_another
 from baseline.restorer import outputs_of
@@ -25,6 +25,23 @@ def has_branches(network: nn.Module) -> bool:
 def deployed_form(artifact: Artifact) -> Artifact:
     """The artifact itself, or folded if there is anything to fold."""
     return folded(artifact) if has_branches(artifact.network) else artifact
+
+
+def folded_if_same(artifact: Artifact, blurred: Tensor) -> tuple[Artifact, str | None]:
+    """The folded artifact; or, where that is not the same function of N,3,H,W, itself and why. Its network: eval mode.
+
+    A UserError if the network does not state what builds it without branches.
+    """
+    try:
+        plain = deployed_form(artifact)
+        apart = largest_difference(artifact.network.eval(), plain.network.eval(), blurred)
+    except UserError:
+        raise
+    except Exception as broken:  # noqa: BLE001  whatever a foreign network says when it breaks is the reason
+        return artifact, f"the folded network breaks ({named_line(broken)})"
+    if not apart <= MOST_APART:
+        return artifact, f"the outputs differ by {apart:.1e}"
+    return plain, None
 
 
 def folded(artifact: Artifact) -> Artifact:

@@ -43,6 +43,7 @@ class Agreement:
 class Deployed:
     """What was written, what it was built for, and how it agrees with its artifact.
 
+    `float_agreement`: with the float network that its artifact was made from by quantizing; None if that is not known.
     `tiles`, of files of a fixed size: how a larger picture in tiles agrees with the artifact's output for the whole.
     Networks that look at the whole picture, to take its mean say, give others.
     """
@@ -52,14 +53,24 @@ class Deployed:
     agreement: list[Agreement]
     megabytes: float
     tiles: Agreement | None = None
+    float_agreement: list[Agreement] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON holds it."""
         return asdict(self)
 
 
-def export_checked(network: nn.Module, runtime: str, dtype: str, path: Path, size: tuple[int, int]) -> Deployed:
+def export_checked(
+    network: nn.Module,
+    runtime: str,
+    dtype: str,
+    path: Path,
+    size: tuple[int, int],
+    float_network: nn.Module | None = None,
+) -> Deployed:
     """Write a deployable of a network from `compress.quantize.open_artifact` and prove it; `dtype` is its arithmetic.
+
+    It is compared with `float_network`, too, what a quantized network was made from; a float one is that itself.
 
     A UserError, and no file, if the runtime refuses the network, if the file's outputs are not the artifact's, or if a
     file of an INT8 artifact computes no convolution in integers.
@@ -72,13 +83,17 @@ def export_checked(network: nn.Module, runtime: str, dtype: str, path: Path, siz
                 f"{path.name} must compute convolutions in integers; {runtime} computes all of them in float. "
                 "Quantize with other settings (such as sums: int8), or take another runtime."
             )
-        found = compare(network, made, _real_pictures(size, size_multiple_of(network), min_size_of(network)))
+        pictures = _real_pictures(size, size_multiple_of(network), min_size_of(network))
+        known = [network] if float_network is None else [network, float_network]
+        against = compare(known, made, pictures)
+        found = against[0]
         _check(found, runtime, dtype, path)
         tiles = _tiles_against_whole(network, size) if _FIXED_SIZE in built_for else None
         # The one that is named comes last: where it is, the others are.
         for file in reversed(files_of(made)):
             file.replace(path.with_name(file.name))
-    return Deployed(runtime, built_for, found, size_mb(path), tiles)
+    of_float = against[-1] if dtype == "fp32" or float_network is not None else None
+    return Deployed(runtime, built_for, found, size_mb(path), tiles, of_float)
 
 
 def _exported(network: nn.Module, runtime: str, path: Path, size: tuple[int, int]) -> dict[str, str]:
@@ -102,13 +117,16 @@ def _telling_line(error: Exception) -> str:
     return next((line for line in lines if not line.startswith(("Exception from", "Check '", "FrontEnd"))), lines[0])
 
 
-def compare(network: nn.Module, path: Path, pictures: Sequence[Tensor]) -> list[Agreement]:
-    """A deployable's outputs, from a process that has seen only the file, against the network's; 1,3,H,W each."""
+def compare(networks: Sequence[nn.Module], path: Path, pictures: Sequence[Tensor]) -> list[list[Agreement]]:
+    """A deployable's outputs, from a process that has seen only the file, against each network's; 1,3,H,W each."""
     from_file, fixed_size = _in_fresh_process(path, pictures)
-    restorer = NetworkRestorer(network)
-    # What lies beyond a picture's border counts: the network gets the same padding and the same tiles as the file.
-    restorer.fixed_size = fixed_size
-    return [_agreement(o, restore_any_size(restorer, p)) for p, o in zip(pictures, from_file, strict=True)]
+    found = []
+    for network in networks:
+        restorer = NetworkRestorer(network)
+        # What lies beyond a picture's border counts: the network gets the same padding and the same tiles as the file.
+        restorer.fixed_size = fixed_size
+        found.append([_agreement(o, restore_any_size(restorer, p)) for p, o in zip(pictures, from_file, strict=True)])
+    return found
 
 
 def _agreement(output: Tensor, expected: Tensor) -> Agreement:

@@ -1,5 +1,6 @@
 """The export command: a network by name becomes deployables."""
 
+import json
 from pathlib import Path
 
 from baseline.errors import UserError, unknown_name
@@ -7,6 +8,7 @@ from baseline.output import output_folder
 from compress.deployable import Deployed, export_checked
 from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import RUNTIMES, files_of
+from recipes.pipeline import OUTCOME_FILE
 from recipes.resolve import artifact_folder, plain_name
 
 _OTHER_NAMES = {"openvino": "xml", "tensorrt": "engine"}
@@ -51,3 +53,31 @@ def export_named(name: str, path: Path, runtime: str, size: tuple[int, int], ove
             raise UserError(f"{file} must not be there yet; it is. Choose another --out, or add --overwrite.")
     output_folder(path.parent)
     return export_checked(open_artifact(folder), runtime, dtype_of(folder), path, size)
+
+
+def told_of(path: Path, deployed: Deployed, folder: Path) -> list[str]:
+    """What the command says of a file: its size, what it was built for, and how it agrees with what."""
+    dtype = dtype_of(folder)
+    own = "the network" if dtype == "fp32" else f"its {dtype} artifact"
+    built = ", ".join(f"{key} {value}" for key, value in deployed.built_for.items())
+    lines = [f"wrote {path}: {deployed.megabytes:.2f} MB, {built}"]
+    lines += [
+        f"  in a fresh process, {one.size[0]}x{one.size[1]}: {one.psnr_db:.1f} dB against {own}, "
+        f"largest difference {one.largest_difference:.2g}"
+        for one in deployed.agreement
+    ]
+    if deployed.tiles is not None:
+        height, width = deployed.tiles.size
+        lines.append(
+            f"  in tiles, {height}x{width}: {deployed.tiles.psnr_db:.1f} dB against {own} on the whole picture"
+        )
+    return lines if dtype == "fp32" else [*lines, f"  {_quantized_agreement(folder, dtype)}"]
+
+
+def _quantized_agreement(folder: Path, dtype: str) -> str:
+    """How a quantized artifact agreed with its float network, which it does not hold; a run keeps it beside it."""
+    outcome = folder / OUTCOME_FILE
+    details = json.loads(outcome.read_text())["details"] if outcome.is_file() else {}
+    if (found := details.get("agreement_db")) is None:
+        return f"against the float network: not known, since the {dtype} artifact does not hold it"
+    return f"its {dtype} artifact against the float network, when it was quantized: {found:.1f} dB on calibration crops"

@@ -21,16 +21,20 @@ from recipes.stages.stage import StageInput
 from recipes.stages.table import STAGES
 from recipes.store import Store
 
+OUTCOME_FILE = "outcome.json"
+"""The numbers of a stage, beside its files."""
+
 Tell = Callable[[dict[str, Any]], None]
 """Told what happens, for the log."""
 
 
 @dataclass
 class Made:
-    """The result of a chain so far: where its files are, and the outcome of each of its stages."""
+    """The result of a chain so far: where its files are, the outcome of each of its stages, its last float artifact."""
 
     folder: Path | None
     outcomes: list[dict[str, Any]] = field(default_factory=list)
+    float_folder: Path | None = None
 
 
 class Pipeline:
@@ -45,7 +49,7 @@ class Pipeline:
 
     def chain(self, start: Path | None, steps: Iterable[Step], variant: str) -> Made:
         """Do all steps, each on the result of the one before."""
-        made = Made(start)
+        made = Made(start, float_folder=_float_artifact(start))
         for step in steps:
             made = self.step(made, step, variant)
         return made
@@ -53,7 +57,7 @@ class Pipeline:
     def step(self, before: Made, step: Step, variant: str) -> Made:
         """One step, from the store if it was done before; a FailedBeforeError if it failed before in this run."""
         before = Made(None) if step.settings.starts_anew else before
-        identity = self.identity(before.folder, step)
+        identity = self.identity(before.folder, step, before.float_folder)
         key = key_of(identity)
         if key in self._failed:
             raise FailedBeforeError(self._failed[key])
@@ -66,10 +70,11 @@ class Pipeline:
             if (entry / MODEL_FILE).is_file():
                 check_code(entry)
             self.tell({"event": "reuse", "variant": variant, "stage": step.label(), "key": key})
-        outcome = json.loads((entry / "outcome.json").read_text())
+        outcome = json.loads((entry / OUTCOME_FILE).read_text())
         seconds = round(time.monotonic() - started, 1)
         self.tell({"event": "done", "variant": variant, "stage": step.label(), "key": key, "seconds": seconds})
-        return Made(entry, [*before.outcomes, {"stage": step.label(), "key": key, **outcome}])
+        outcomes = [*before.outcomes, {"stage": step.label(), "key": key, **outcome}]
+        return Made(entry, outcomes, _float_artifact(entry) or before.float_folder)
 
     def _made(self, key: str, identity: dict[str, Any], before: Made, step: Step) -> Path:
         """The new entry of a step. Only the reason of a failure is kept: its traceback would hold the networks."""
@@ -79,7 +84,7 @@ class Pipeline:
             self._failed[key] = reason_of(error)
             raise
 
-    def identity(self, parent: Path | None, step: Step) -> dict[str, Any]:
+    def identity(self, parent: Path | None, step: Step, float_parent: Path | None = None) -> dict[str, Any]:
         """Everything that the result of a step depends on."""
         stage = STAGES[step.stage]
         identity: dict[str, Any] = {
@@ -91,6 +96,8 @@ class Pipeline:
         if step.settings.uses_teacher and self.teacher is not None:
             identity["teacher"] = file_sha256(self.teacher / "model.json")
             own["own_teacher"] = read_manifest(self.teacher).architecture
+        if stage.uses_float and float_parent is not None:
+            identity["float_parent"] = file_sha256(float_parent / MODEL_FILE)
         if stage.uses_data:
             identity["data"] = self.data.manifest
             identity["device"] = "cuda" if torch.cuda.is_available() else "cpu"
@@ -103,9 +110,16 @@ class Pipeline:
         return identity
 
     def _work(self, before: Made, step: Step, output: Path, scratch: Path) -> None:
-        given = StageInput(before.folder, self.teacher, self.data, output, scratch, self.store)
+        given = StageInput(before.folder, self.teacher, self.data, output, scratch, self.store, before.float_folder)
         outcome = STAGES[step.stage].run(given, step.settings)
-        (output / "outcome.json").write_text(json.dumps(outcome.as_json(), indent=1))
+        (output / OUTCOME_FILE).write_text(json.dumps(outcome.as_json(), indent=1))
+
+
+def _float_artifact(folder: Path | None) -> Path | None:
+    """The folder, if it holds a float artifact."""
+    if folder is None or not (folder / MODEL_FILE).is_file():
+        return None
+    return folder if read_manifest(folder).quantization is None else None
 
 
 def _architecture(parent: Path | None, step: Step) -> str | None:

@@ -12,6 +12,7 @@ from baseline.atomic import write_whole
 from baseline.measurement import METRICS
 from reports.card_table import card_text, numbers
 from reports.digits import compact
+from reports.proofs import FLOAT_AGREEMENT, exports_of, least_db, notes_of
 from reports.record import Report, Variant
 from reports.table import WORSE_THAN_BLURRED, gate_note, is_worse_than_blurred
 
@@ -230,7 +231,18 @@ def _limits(report: Report, variant: Variant) -> list[str]:
             "`lightsharp eval artifact --data photos-mixed-50-30-20`."
         )
     lines.append("Latencies hold for the machine, the threads and the size that are stated.")
+    lines += [card_text(line) for line in (*_float_agreements(variant), *notes_of(variant))]
     return [*lines, *(card_text(gate_note(gate)) for gate in variant.gates if not gate.passed)]
+
+
+def _float_agreements(variant: Variant) -> list[str]:
+    """How the file of each runtime agrees with the float network, where the record holds it."""
+    return [
+        f"The outputs of its {runtime} file agree with the float network's to {least_db(detail, FLOAT_AGREEMENT)} dB "
+        "or more, on real pictures of several sizes."
+        for runtime, detail in exports_of(variant)
+        if detail.get(FLOAT_AGREEMENT)
+    ]
 
 
 def _licence(report: Report, own: str) -> str:

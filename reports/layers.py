@@ -1,15 +1,15 @@
 """What was done to single layers, over all variants: widths left, layers kept in float, and what each file computes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from reports.plots import some_of
+from reports.proofs import AGREEMENT, FLOAT_AGREEMENT, built_for, exports_of, least_db, notes_of
 from reports.pruning import by_reason
 from reports.record import Report, Variant
 from reports.table import DASH
 
-_EXPORT = "export: "
 _COUNTS = {
     "integer_convolutions": "Integer convolutions",
     "float_convolutions": "Float convolutions",
@@ -62,11 +62,12 @@ class Layers:
     widths: Widths | None
     precisions: list[Precision]
     census: Census
+    notes: list[str]
 
 
 def layers_of(report: Report) -> Layers:
     """The layers of a report's variants."""
-    return Layers(_widths(report), _precisions(report), _census(report))
+    return Layers(_widths(report), _precisions(report), _census(report), _notes(report))
 
 
 def _widths(report: Report) -> Widths | None:
@@ -137,23 +138,12 @@ def _precision(detail: Mapping[str, Any]) -> Precision:
 
 def _census(report: Report) -> Census:
     """The counts that each runtime left of its file."""
-    found = [
-        (variant, str(detail["stage"])[len(_EXPORT) :], detail)
-        for variant in (report.teacher, *report.variants)
-        for detail in variant.details
-        if str(detail.get("stage", "")).startswith(_EXPORT)
-    ]
-    counted = [key for key in _COUNTS if any(key in _built_for(detail) for _, _, detail in found)]
-    rows = [
-        (
-            variant.name,
-            runtime,
-            [*(str(_built_for(detail).get(key, DASH)) for key in counted), _megabytes(detail), _agreement(detail)],
-        )
-        for variant, runtime, detail in found
-    ]
-    columns = [*(_COUNTS[key] for key in counted), "File, MB", "Agreement, dB"]
-    return Census(columns, rows, _without_census(report, {(variant.name, runtime) for variant, runtime, _ in found}))
+    rows = (report.teacher, *report.variants)
+    found = [(variant, runtime, detail) for variant in rows for runtime, detail in exports_of(variant)]
+    counted = [key for key in _COUNTS if any(key in built_for(detail) for _, _, detail in found)]
+    cells = [(variant.name, runtime, _cells(detail, counted)) for variant, runtime, detail in found]
+    columns = [*(_COUNTS[key] for key in counted), "File, MB", "Against its artifact, dB", "Against float, dB"]
+    return Census(columns, cells, _without_census(report, {(variant.name, runtime) for variant, runtime, _ in found}))
 
 
 def _without_census(report: Report, known: set[tuple[str, str]]) -> list[str]:
@@ -176,9 +166,10 @@ def _without_census(report: Report, known: set[tuple[str, str]]) -> list[str]:
     return [f"{some_of(names)}: {reason}" for reason, names in reasons.items()]
 
 
-def _built_for(detail: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = detail.get("built_for")
-    return found if isinstance(found, dict) else {}
+def _cells(detail: Mapping[str, Any], counted: list[str]) -> list[str]:
+    """What is known of a file: its counts, its size, and how it agrees with its artifact and the float network."""
+    counts = [str(built_for(detail).get(key, DASH)) for key in counted]
+    return [*counts, _megabytes(detail), least_db(detail, AGREEMENT), least_db(detail, FLOAT_AGREEMENT)]
 
 
 def _megabytes(detail: Mapping[str, Any]) -> str:
@@ -186,14 +177,10 @@ def _megabytes(detail: Mapping[str, Any]) -> str:
     return f"{found:.2f}" if isinstance(found, int | float) else DASH
 
 
-def _agreement(detail: Mapping[str, Any]) -> str:
-    """The least agreement of the file with its artifact over the pictures that it was checked on."""
-    found = detail.get("agreement")
-    return f"{min(values):.1f}" if (values := list(_decibels(found if isinstance(found, list) else []))) else DASH
-
-
-def _decibels(entries: Iterable[Any]) -> Iterable[float]:
-    for entry in entries:
-        value = entry.get("psnr_db") if isinstance(entry, dict) else None
-        if isinstance(value, int | float):
-            yield float(value)
+def _notes(report: Report) -> list[str]:
+    """What was left out or changed on the way, each line after the variants that it holds for."""
+    users: dict[str, list[str]] = {}
+    for variant in (report.teacher, *report.variants):
+        for note in dict.fromkeys(notes_of(variant)):
+            users.setdefault(note, []).append(variant.name)
+    return [f"{some_of(names)}: {note}" for note, names in users.items()]

@@ -37,10 +37,11 @@ def export(network: str, kinds: str, size: tuple[int, int], out: Path, overwrite
         _original(network, out)
         return
     from baseline.artifact import check_code
-    from recipes.exporting import export_named, targets
+    from recipes.exporting import export_named, targets, told_of
     from recipes.resolve import artifact_folder
 
-    check_code(artifact_folder(network))
+    folder = artifact_folder(network)
+    check_code(folder)
     failed, records = 0, {}
     for path, runtime in targets(network, kinds, out).items():
         try:
@@ -53,18 +54,7 @@ def export(network: str, kinds: str, size: tuple[int, int], out: Path, overwrite
             continue
         records[str(path)] = deployed.as_json()
         if not as_json:
-            built = ", ".join(f"{key} {value}" for key, value in deployed.built_for.items())
-            click.echo(f"wrote {path}: {deployed.megabytes:.2f} MB, {built}")
-            for one in deployed.agreement:
-                click.echo(
-                    f"  in a fresh process, {one.size[0]}x{one.size[1]}: {one.psnr_db:.1f} dB against the network, "
-                    f"largest difference {one.largest_difference:.2g}"
-                )
-            if deployed.tiles is not None:
-                click.echo(
-                    f"  in tiles, {deployed.tiles.size[0]}x{deployed.tiles.size[1]}: {deployed.tiles.psnr_db:.1f} dB "
-                    "against the network on the whole picture"
-                )
+            click.echo("\n".join(told_of(path, deployed, folder)))
     if as_json:
         click.echo(json.dumps(records, indent=1))
     if failed:

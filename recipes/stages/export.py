@@ -12,5 +12,7 @@ def run(given: StageInput, settings: ExportSettings) -> StageOutcome:
     """Write the file."""
     parent = parent_of(given, "export")
     path = given.output / f"network{RUNTIMES[settings.runtime].suffix}"
-    deployed = export_checked(open_artifact(parent), settings.runtime, dtype_of(parent), path, settings.size)
+    known = given.float_parent
+    before = None if known is None or known == parent else open_artifact(known)
+    deployed = export_checked(open_artifact(parent), settings.runtime, dtype_of(parent), path, settings.size, before)
     return StageOutcome(details=deployed.as_json())

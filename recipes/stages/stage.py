@@ -17,7 +17,8 @@ class StageInput:
 
     `parent` is the artifact that came before (None at the start of a chain), `teacher` the root teacher's. What is to
     stay goes to `output`; `scratch` outlives a kill, so that a training resumes, and goes when the stage ends. What is
-    slow to find out and serves several stages is kept in `store`, if there is one.
+    slow to find out and serves several stages is kept in `store`, if there is one. `float_parent` is the last float
+    artifact of the chain: `parent` itself, or what it was quantized from; None if the chain has none.
     """
 
     parent: Path | None
@@ -26,6 +27,7 @@ class StageInput:
     output: Path
     scratch: Path
     store: Store | None = None
+    float_parent: Path | None = None
 
 
 @dataclass

@@ -22,13 +22,14 @@ DATA_MODULE = "baseline.data.datasets"
 
 @dataclass(frozen=True)
 class Stage:
-    """A kind of step. Its module holds `run(given, settings)`."""
+    """A kind of step. Its module holds `run(given, settings)`. `uses_float`: it reads the last float artifact."""
 
     module: str
     about: str
     settings: type[Settings]
     uses_data: bool = False
     depends_on_machine: bool = False
+    uses_float: bool = False
 
     def run(self, given: StageInput, settings: Settings) -> StageOutcome:
         """Do the step."""
@@ -64,5 +65,6 @@ STAGES.register("export")(
         "write a file for a runtime; a recipe's runner does so for every variant",
         ExportSettings,
         depends_on_machine=True,
+        uses_float=True,
     )
 )

@@ -12,13 +12,14 @@ from baseline.data.loader import Batch, fixed_crops
 from baseline.distributed import process_number
 from baseline.errors import UserError
 from baseline.evaluate import mean_psnr
-from baseline.folding import MOST_APART, deployed_form, largest_difference
+from baseline.folding import folded_if_same, has_branches, largest_difference
 from baseline.losses import Loss
 from baseline.phases import crops_drawn
 from baseline.restorer import NetworkRestorer
 from baseline.settings import FitSettings
 from baseline.trainer import FitReport, fit
 from compress.cost import parameters
+from compress.rewriting import LEFT_OUT
 from compress.trial import must_restore
 from recipes.stages.given import remember_
 from recipes.stages.stage import StageInput, StageOutcome
@@ -50,7 +51,9 @@ def fit_and_save(
     that are kept are not the last, those are saved in `last`.
     """
     trained = trained or artifact.network
-    deployed_form(artifact)  # what cannot be folded says so before it is trained
+    if has_branches(artifact.network):
+        # What does not say how it is folded is refused before it is trained.
+        folded_if_same(artifact, some_crops(given, settings, 1).blurred)
     report = fitted(trained, loss, given, settings)
     remember_(artifact, stage_name, settings, given)
     found = {
@@ -75,16 +78,17 @@ def some_crops(given: StageInput, settings: FitSettings, count: int) -> Batch:
 
 
 def _save_folded(artifact: Artifact, folder: Path, given: StageInput, settings: FitSettings) -> dict[str, Any]:
-    """Save an artifact, its branches folded; returns what there is to say of that."""
-    plain = deployed_form(artifact)
-    if plain is artifact:
+    """Save an artifact, its branches folded if that is the same function; returns what there is to say of that."""
+    if not has_branches(artifact.network):
         artifact.save(folder)
         return {}
     crops = some_crops(given, settings, 4).blurred
-    apart = largest_difference(artifact.network.eval().cpu(), plain.network, crops)
-    if apart > MOST_APART:
-        raise RuntimeError(f"the folded network is {apart:g} off the one that was trained")
+    artifact.network.cpu()
+    plain, reason = folded_if_same(artifact, crops)
     plain.save(folder)
+    if reason is not None:
+        return {LEFT_OUT: [f"folding of branches: left out, since {reason}"]}
+    apart = largest_difference(artifact.network, plain.network, crops)
     return {"folded": {"largest_difference": apart, "training_params": parameters(artifact.network)}}
 
 

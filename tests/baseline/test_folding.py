@@ -5,7 +5,7 @@ import torch
 
 from baseline.artifact import Artifact, load
 from baseline.errors import UserError
-from baseline.folding import folded, has_branches, largest_difference
+from baseline.folding import folded, folded_if_same, has_branches, largest_difference
 from baseline.networks.convolutions import BranchedConv
 from baseline.networks.zoo import build
 from baseline.restorer import outputs_of
@@ -41,3 +41,30 @@ def test_a_network_with_branches_says_how_it_is_built_without() -> None:
     network = torch.nn.Sequential(BranchedConv(3, 3))
     with pytest.raises(UserError, match="must state folded_arguments, those that build it without them; it does not"):
         folded(Artifact(network, "my.module:make"))
+
+
+class Halved(BranchedConv):
+    """Branches with a forward of their own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 0.5 * super().forward(x)
+
+
+def test_branches_are_folded_only_where_that_is_the_same_function() -> None:
+    artifact = Artifact.new("mimo-unet", TINY | {"conv": "branched"}, seed=0)
+    blurred = torch.rand(1, 3, 32, 32)
+    plain, reason = folded_if_same(artifact, blurred)
+    assert reason is None
+    assert not has_branches(plain.network)
+    for layer in artifact.network.modules():
+        if isinstance(layer, BranchedConv):
+            layer.__class__ = Halved
+    kept, reason = folded_if_same(artifact, blurred)
+    assert kept is artifact
+    assert reason is not None
+    assert reason.startswith("the outputs differ by ")
+    artifact.network.folded_arguments = {"conv": "separable"}
+    kept, reason = folded_if_same(artifact, blurred)
+    assert kept is artifact
+    assert reason is not None
+    assert reason.startswith("the folded network breaks (RuntimeError")

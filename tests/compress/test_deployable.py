@@ -11,7 +11,7 @@ from baseline.restorer import NetworkRestorer, Restorer, restore_any_size
 from compress import deployable
 from compress.quantize import open_artifact
 from compress.runtimes import onnxruntime
-from compress.runtimes.table import RUNTIMES
+from compress.runtimes.table import RUNTIMES, open_deployable
 
 
 def test_a_file_is_opened_in_a_fresh_process_and_compared(float_folder: Path, tmp_path: Path) -> None:
@@ -21,6 +21,26 @@ def test_a_file_is_opened_in_a_fresh_process_and_compared(float_folder: Path, tm
     assert all(one.largest_difference < 1e-5 and one.psnr_db > 110 for one in found.agreement)
     assert found.megabytes == path.stat().st_size / 1e6
     assert found.built_for["float_convolutions"] != "0"
+
+
+def test_a_quantized_file_is_compared_with_the_float_network_too(
+    float_folder: Path, int8_folder: Path, tmp_path: Path
+) -> None:
+    float_network, network = open_artifact(float_folder), open_artifact(int8_folder)
+
+    def exported(*given: nn.Module) -> deployable.Deployed:
+        return deployable.export_checked(network, "onnxruntime", "int8", tmp_path / "n.onnx", (64, 64), *given)
+
+    assert exported().float_agreement is None
+    found = exported(float_network).float_agreement
+    assert found is not None
+    assert [one.size for one in found] == [(64, 64), (32, 48), (101, 157)]
+    picture = deployable._real_pictures((64, 64), 4, 4)[0]
+    error = (open_deployable(tmp_path / "n.onnx")(picture) - float_network(picture)).square().mean()
+    assert found[0].psnr_db == pytest.approx(float(-10 * error.log10()), abs=0.05)
+    assert deployable.export_checked(float_network, "onnxruntime", "fp32", tmp_path / "f.onnx", (64, 64)).as_json()[
+        "float_agreement"
+    ]
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -92,7 +112,7 @@ def test_a_file_that_does_not_open_says_why(tmp_path: Path) -> None:
         UserError,
         match=r"n\.onnx must open and run in a fresh process; it says: .*damaged or foreign.* Take another runtime",
     ):
-        deployable.compare(nn.Identity(), tmp_path / "n.onnx", [torch.rand(1, 3, 8, 8)])
+        deployable.compare([nn.Identity()], tmp_path / "n.onnx", [torch.rand(1, 3, 8, 8)])
 
 
 @pytest.mark.parametrize("size", [(48, 64), (49, 64), (37, 41), (130, 201), (48, 200), (5, 300)])

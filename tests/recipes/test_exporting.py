@@ -1,9 +1,13 @@
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from baseline.errors import UserError
-from recipes.exporting import targets
+from compress.deployable import Agreement, Deployed
+from recipes.exporting import targets, told_of
 from recipes.resolve import artifact_folder, plain_name
 
 
@@ -43,3 +47,24 @@ def test_a_folders_name_may_hold_dots(out: str) -> None:
 def test_the_name_of_another_kind_of_network_is_no_folder(out: str) -> None:
     with pytest.raises(UserError, match=r"--out must end in \.pt2"):
         targets("photos", "pt2", Path(out))
+
+
+def deployed(**also: Any) -> Deployed:
+    return Deployed("onnxruntime", {"torch": "2"}, [Agreement((64, 64), 61.5, 0.01)], 0.5, **also)
+
+
+def test_it_is_told_what_a_file_was_compared_with(float_folder: Path, int8_folder: Path, tmp_path: Path) -> None:
+    assert told_of(Path("n.onnx"), deployed(tiles=Agreement((96, 96), 50.0, 0.1)), float_folder) == [
+        "wrote n.onnx: 0.50 MB, torch 2",
+        "  in a fresh process, 64x64: 61.5 dB against the network, largest difference 0.01",
+        "  in tiles, 96x96: 50.0 dB against the network on the whole picture",
+    ]
+    assert told_of(Path("n.onnx"), deployed(), int8_folder)[1:] == [
+        "  in a fresh process, 64x64: 61.5 dB against its int8 artifact, largest difference 0.01",
+        "  against the float network: not known, since the int8 artifact does not hold it",
+    ]
+    made_by_a_run = shutil.copytree(int8_folder, tmp_path / "int8")
+    (made_by_a_run / "outcome.json").write_text(json.dumps({"details": {"agreement_db": 41.26}}))
+    assert told_of(Path("n.onnx"), deployed(), made_by_a_run)[-1] == (
+        "  its int8 artifact against the float network, when it was quantized: 41.3 dB on calibration crops"
+    )

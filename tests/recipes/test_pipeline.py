@@ -28,9 +28,19 @@ from recipes.store import Store
 CHAIN = [{"prune": {"ratio": 0.3}}, {"train": {"steps": 5}}, {"quantize": {"scheme": "int8"}}, {"export": {}}]
 
 
-def write_manifest(folder: Path, lineage: list[dict[str, Any]], architecture: str = "mimo-unet") -> None:
-    content = {"architecture": architecture, "weights_sha256": "", "lineage": lineage}
+def write_manifest(
+    folder: Path,
+    lineage: list[dict[str, Any]],
+    architecture: str = "mimo-unet",
+    quantization: dict[str, Any] | None = None,
+) -> None:
+    content = {"architecture": architecture, "weights_sha256": "", "lineage": lineage, "quantization": quantization}
     (folder / "model.json").write_text(json.dumps(content))
+
+
+def last_stage(folder: Path) -> str:
+    lineage = json.loads((folder / "model.json").read_text())["lineage"]
+    return lineage[-1]["stage"] if lineage else folder.name
 
 
 MODULE = """
@@ -48,6 +58,7 @@ class Stand:
     folder: Path
     patch: pytest.MonkeyPatch
     ran: list[str] = field(default_factory=list)
+    floats: list[str] = field(default_factory=list)
     fails: str = ""
     events: list[dict[str, Any]] = field(default_factory=list)
 
@@ -55,8 +66,9 @@ class Stand:
         def run(given: StageInput, settings: Settings) -> StageOutcome:
             self.ran.append(name)
             parent = None if given.parent is None else (given.parent / "model.json").read_text()
+            self.floats.append("none" if given.float_parent is None else last_stage(given.float_parent))
             lineage = [{"stage": name, "settings": settings.model_dump(mode="json"), "parent": parent}]
-            write_manifest(given.output, lineage)
+            write_manifest(given.output, lineage, quantization={"scheme": "int8"} if name == "quantize" else None)
             if name == self.fails:
                 raise RuntimeError("killed")
             return StageOutcome(steps=1, details={"name": name})
@@ -132,6 +144,22 @@ def test_each_stage_depends_on_what_it_uses(stand: Stand, change: dict[str, Any]
     after = [stand.keys([step], **change) for step in alone]
     changed = {name for b, a in zip(before, after, strict=True) for name in b if b[name] != a[name]}
     assert changed == again
+
+
+def test_a_file_depends_on_the_float_network_of_its_chain(tmp_path: Path) -> None:
+    for number, name in enumerate(("int8", "float", "other")):
+        (tmp_path / name).mkdir()
+        write_manifest(tmp_path / name, [{"number": number}])
+    pipeline = Pipeline(Store(tmp_path / ".store"), DataSet("x", PairSet({})), lambda _: None)
+    for step, depends in (({"export": {}}, True), ({"prune": {"ratio": 0.3}}, False)):
+        (one,) = parse_steps(step, "x")
+        first, second = (pipeline.identity(tmp_path / "int8", one, tmp_path / name) for name in ("float", "other"))
+        assert (first != second) is depends
+
+
+def test_a_stage_is_given_the_last_float_artifact_of_its_chain(stand: Stand) -> None:
+    stand.keys(CHAIN)
+    assert stand.floats == ["start", "prune", "train", "train"]
 
 
 def test_chains_share_their_beginning(stand: Stand) -> None:

@@ -237,6 +237,9 @@ def test_deployables_are_proved_timed_and_scored_on_one_runtime(lightsharp: Run,
         proofs = {d["stage"]: d["agreement"] for d in row.details if d["stage"].startswith("export: ")}
         assert set(proofs) == {"export: onnxruntime", "export: openvino"}
         assert all(len(agreement) == 3 for agreement in proofs.values())
+        of_float = {d["stage"]: d["float_agreement"] for d in row.details if d["stage"].startswith("export: ")}
+        assert (of_float == proofs) is (row.name == "teacher")
+        assert all(one["psnr_db"] > 20 for agreement in of_float.values() for one in agreement)
     refused = "ONNX Runtime must have a kernel for every operator; it has no BF16 convolution on CPUs."
     assert by_name["bf16"].missing["onnxruntime file"] == refused
     assert [r.missing for r in by_name["bf16"].latency if r.runtime == "onnxruntime"] == [refused]

@@ -186,6 +186,22 @@ def test_limits_name_the_blur_and_the_gates_that_failed(report: Report) -> None:
     assert "synthetic" not in card(report, "pruned-50").split("## Limits")[1]
 
 
+def test_limits_name_what_the_files_are_near_to_and_what_was_left_out(report: Report) -> None:
+    note = "copies of views: left out, since the outputs differ by 2.0e-01"
+    report.variants[4].details = [
+        {
+            "stage": "export: aoti",
+            "built_for": {"left_out": note},
+            "float_agreement": [{"psnr_db": 44.0}, {"psnr_db": 41.25}],
+        },
+        {"stage": "export: openvino", "agreement": [{"psnr_db": 60.0}]},
+    ]
+    text = card(report, "int8")
+    assert "- The outputs of its aoti file agree with the float network's to 41.2 dB or more" in text
+    assert f"- aoti file: {note}" in text
+    assert "openvino file" not in text
+
+
 def test_a_network_that_does_worse_than_the_blurred_input_is_not_said_to_sharpen(report: Report) -> None:
     sound, worse = report.variants[0], report.variants[4]
     worse.metrics["gain_kept"] = METRICS["gain_kept"].measured(-0.2, "")

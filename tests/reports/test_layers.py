@@ -18,6 +18,10 @@ def export(runtime: str, **built_for: str) -> dict[str, Any]:
     return {"stage": f"export: {runtime}", "built_for": built_for, "agreement": agreement, "megabytes": 0.5801}
 
 
+def against_float(detail: dict[str, Any], *psnr_db: float) -> dict[str, Any]:
+    return detail | {"float_agreement": [{"size": [8, 8], "psnr_db": db} for db in psnr_db]}
+
+
 def test_widths_of_variants_stand_side_by_side_and_equal_ones_share_a_column(report: Report) -> None:
     report.variants[0].details = [widths(head=48, tail=64)]
     report.variants[1].details = [widths(head=32)]
@@ -57,7 +61,7 @@ def test_layers_in_float_have_their_reason(report: Report) -> None:
 
 def test_the_census_has_what_each_runtime_counted(report: Report) -> None:
     report.variants[4].details = [
-        export("aoti", integer_convolutions="24", float_convolutions="2", torch="2.13.0"),
+        against_float(export("aoti", integer_convolutions="24", float_convolutions="2", torch="2.13.0"), 44.0, 41.25),
         export("executorch", integer_convolutions="24", operators_outside_xnnpack="3"),
     ]
     census = layers_of(report).census
@@ -66,13 +70,31 @@ def test_the_census_has_what_each_runtime_counted(report: Report) -> None:
         "Float convolutions",
         "Operators outside XNNPACK",
         "File, MB",
-        "Agreement, dB",
+        "Against its artifact, dB",
+        "Against float, dB",
     ]
     dash = "\N{EN DASH}"
     assert census.rows == [
-        ("int8", "aoti", ["24", "2", dash, "0.58", "55.2"]),
-        ("int8", "executorch", ["24", dash, "3", "0.58", "55.2"]),
+        ("int8", "aoti", ["24", "2", dash, "0.58", "55.2", "41.2"]),
+        ("int8", "executorch", ["24", dash, "3", "0.58", "55.2", dash]),
     ]
+
+
+def test_what_was_left_out_on_the_way_is_told_with_the_variants_that_it_holds_for(
+    report: Report, tmp_path: Path
+) -> None:
+    quantized = {"stage": "quantize: int8", "scheme": "int8", "notes": ["2: steps of its weights are wider"]}
+    file = export("aoti", left_out="copies of views: left out, since the outputs differ by 2.0e-01")
+    folding = {"stage": "train", "left_out": ["folding of branches: left out, since the network breaks (x)"]}
+    report.teacher.details = [folding, {"stage": "train", "notes": None, "left_out": {}}]
+    report.variants[4].details = [quantized, file]
+    report.variants[5].details = [quantized]
+    assert layers_of(report).notes == [
+        "photos: folding of branches: left out, since the network breaks (x)",
+        "int8, pruned-30-int8: int8: 2: steps of its weights are wider",
+        "int8: aoti file: copies of views: left out, since the outputs differ by 2.0e-01",
+    ]
+    assert "aoti file: copies of views: left out" in html_page(report, tmp_path)
 
 
 def test_what_has_no_census_says_why(report: Report) -> None:
