@@ -61,8 +61,3 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (x and height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
         raise click.BadParameter(f"must be HEIGHTxWIDTH in pixels, such as 256x256; got '{text}'")
     return int(height), int(width)
-
-
-size_option = click.option(
-    "--size", default="256x256", show_default=True, callback=lambda _c, _p, v: parse_size(v), help="HEIGHTxWIDTH."
-)

@@ -17,6 +17,7 @@ from compress.prune import PrunePlan
 from compress.pruning_settings import PruneSettings
 from compress.students import Plan
 from recipes.beginnings import begun, check_beginnings, teacher_of
+from recipes.fitting import tell
 from recipes.schema import Recipe, Step
 from recipes.stages.prune import plan_for
 from recipes.stages.stage import StageInput
@@ -42,7 +43,9 @@ def planned_chains(recipe: Recipe, out: Path) -> Iterator[tuple[str, list[Planne
     Sensitivity curves of the teacher are kept in the run's store, where the run itself will find them.
     """
     data = open_data(recipe.data)
-    check_beginnings(recipe, data)
+    fitted = check_beginnings(recipe, data)
+    recipe = fitted.recipe
+    tell(fitted.notes)
     store = Store(out.parent / ".store")
     with store.held():
         for name, chain in recipe.variants.items():

@@ -6,9 +6,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from baseline.artifact import MODEL_FILE, Artifact, load
 from baseline.atomic import write_whole
 from baseline.data.datasets import open_data
+from baseline.data.pairs import DataSet
 from baseline.errors import UserError
 from baseline.output import no_artifact_yet, output_folder
 from baseline.restorer import size_for
@@ -18,6 +21,7 @@ from compress.prune import PruneReport, sensitivity_of, survey
 from compress.pruning_settings import PruneSettings
 from compress.sensitivity import Sensitivity
 from compress.verify import GroupCheck, check_groups
+from recipes.fitting import fit_crops, tell
 from recipes.networks import network_named
 from recipes.parse import parse
 from recipes.planning import PlannedStep, latency_of
@@ -48,7 +52,9 @@ def settings_from(name: str, targets: dict[str, str], options: dict[str, Any]) -
 def plan_named(name: str, settings: PruneSettings, chosen: DataSettings) -> PlannedStep:
     """What pruning a named network would do."""
     artifact = load(artifact_folder(name))
-    given = StageInput(artifact_folder(name), None, open_data(chosen), Path(), Path())
+    data = open_data(chosen)
+    settings = _fitted(settings, artifact.network, data)
+    given = StageInput(artifact_folder(name), None, data, Path(), Path())
     planned = plan_for(artifact.network, given, settings, by_clock=False)
     return PlannedStep("prune", planned, latency_of(planned, settings))
 
@@ -58,6 +64,7 @@ def prune_to(out: Path, name: str, settings: PruneSettings, chosen: DataSettings
     folder = artifact_folder(name)
     no_artifact_yet(out)
     data = open_data(chosen)
+    settings = _fitted(settings, load(folder).network, data)
     with _folder_for(out):
         outcome = run(StageInput(folder, None, data, out, out), settings)
         write_whole(out / "pruning.json", json.dumps(outcome.details, indent=1) + "\n")
@@ -70,12 +77,20 @@ def sensitivity_to(out: Path, name: str, settings: PruneSettings, chosen: DataSe
     if (out / "sensitivity.json").exists() or (out / MODEL_FILE).exists():
         raise UserError(f"{out} must hold no artifact and no sensitivity yet; it does. Choose another --out.")
     data = open_data(chosen)
+    settings = _fitted(settings, artifact.network, data)
     batches = [training_crops(artifact.network, data, settings)]
     with _folder_for(out):
         curves = sensitivity_of(artifact.network, survey(artifact.network, settings, batches), settings, batches)
         write_whole(out / "sensitivity.json", json.dumps(curves.as_json(), indent=1) + "\n")
         write_whole(out / "sensitivity.html", sensitivity_page(curves.as_json(), name, data.name))
     return curves
+
+
+def _fitted(settings: PruneSettings, network: nn.Module, data: DataSet) -> PruneSettings:
+    """The settings, with crops that the network takes and the data has where none were typed; what changes is said."""
+    fitted, notes = fit_crops(settings, network, None, data)
+    tell(notes)
+    return fitted
 
 
 @contextmanager

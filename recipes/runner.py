@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from compress.runtimes.table import RUNTIMES, file_runtime, files_of
 from recipes.beginnings import check_beginnings
 from recipes.costing import cost_cached
 from recipes.failures import keep_traceback, reason_of
+from recipes.fitting import tell
 from recipes.keys import library_versions
 from recipes.measuring import places, time_cached
 from recipes.pipeline import Pipeline
@@ -70,17 +72,19 @@ class _Run:
     """One run of one recipe. Building it opens the data and builds what chains begin with: see `check_beginnings`."""
 
     def __init__(self, recipe: Recipe, name: str, out: Path, store: Store, command: str) -> None:
-        self.recipe = recipe
         self.name = name
         self.out = out
         self.command = command
         self.store = store
         self.log = RunLog(out)
-        self.data = open_data(recipe.data)
+        data = open_data(recipe.data)
+        fitted = check_beginnings(recipe, data)
+        self.recipe = fitted.recipe
+        tell(fitted.notes)
+        self.data = replace(data, notes=(*data.notes, *fitted.notes))
         self.machine = describe_machine()
         self.environment = self.machine | library_versions()
         self.pairs = self._test_pairs()
-        check_beginnings(recipe, self.data)
         network = recipe.teacher.network
         self.start = None if network is None else artifact_folder(network)
         self.none_was_made: UserError | None = None

@@ -96,8 +96,8 @@ class Step(BaseModel):
         return getattr(self.settings, "network", None) or getattr(self.settings, "student", None)
 
     def label(self) -> str:
-        """The step as the chain column shows it."""
-        given = self.settings.model_dump(exclude_defaults=True, exclude_none=True)
+        """The step as the chain column shows it, by what was typed."""
+        given = self.settings.model_dump(exclude_unset=True, exclude_defaults=True, exclude_none=True)
         words = {**given, **given.pop("arguments", {})}
         return f"{self.stage} " + ", ".join(f"{key} {value}" for key, value in words.items() if key != "arguments")
 

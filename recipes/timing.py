@@ -3,6 +3,7 @@
 import itertools
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from compress.memory import peak_mb
 from compress.quantize import dtype_of, open_artifact
 from compress.runtimes.table import RUNTIMES, file_runtime, runtime_of
 from compress.target import Target
+from recipes.fitting import told_size, unloaded
 from recipes.measuring import Place, numbers_of, why_not
 from recipes.resolve import artifact_folder, is_deployable
 from recipes.subjects import Subject
@@ -101,6 +103,16 @@ def measure_named(names: tuple[str, ...], grid: Grid) -> Measured:
             f"{str(first.missing).removesuffix('.')}{more}."
         )
     return Measured(rows, conditions)
+
+
+def default_size(names: tuple[str, ...]) -> tuple[int, int]:
+    """The height and width to time at if none are typed, which all artifacts among the named take."""
+    networks = []
+    for name in names:
+        if not is_deployable(name):
+            with suppress(UserError):  # its row says it
+                networks.append(unloaded(artifact_folder(name)))
+    return told_size(networks)
 
 
 def _conditions(device: str) -> str:

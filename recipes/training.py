@@ -2,22 +2,26 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from baseline.artifact import check_code
+from baseline.artifact import check_code, load
 from baseline.atomic import remove_leftovers, write_whole
 from baseline.data.datasets import open_data
+from baseline.data.pairs import DataSet
 from baseline.distributed import check_processes, process_number
 from baseline.errors import UserError
 from baseline.output import no_artifact_yet
 from baseline.progress import console
 from baseline.settings import DataSettings, TrainSettings
+from recipes.fitting import fit_crops
 from recipes.pipeline import Pipeline
 from recipes.resolve import artifact_folder
 from recipes.schema import Step
 from recipes.stages.stage import StageInput
 from recipes.stages.table import STAGES
+from recipes.stages.wiring import new_network
 from recipes.store import Store
 
 _IDENTITY = "identity.json"
@@ -37,9 +41,11 @@ def train_to(out: Path, settings: TrainSettings, start: str | None, chosen: Data
     if parent is not None:
         check_code(parent)
     data = open_data(chosen)
+    settings, notes = _fitted(settings, parent, data)
+    data = replace(data, notes=(*data.notes, *notes))
     if main:
         for note in data.notes:
-            console.print(note, highlight=False, markup=False, style="dim")
+            console.print(note, highlight=False, markup=False, style="dim", soft_wrap=True)
         identity = Pipeline(Store(scratch), data, lambda _: None).identity(
             parent, Step(stage="train", settings=settings)
         )
@@ -48,6 +54,19 @@ def train_to(out: Path, settings: TrainSettings, start: str | None, chosen: Data
     if main:
         write_whole(out / "training.json", json.dumps(outcome.as_json(), indent=1) + "\n")
         shutil.rmtree(scratch)
+
+
+def _fitted(settings: TrainSettings, parent: Path | None, data: DataSet) -> tuple[TrainSettings, list[str]]:
+    """The settings, with crops that the network takes and the data has where none were typed, and what to say of it."""
+    if "crop" in settings.model_fields_set:
+        return settings, []
+    if settings.network is not None:
+        network = new_network((settings.network, settings.arguments), settings.seed).network
+    elif parent is not None:
+        network = load(parent).network
+    else:
+        return settings, []
+    return fit_crops(settings, network, None, data)
 
 
 def _check_folder(out: Path, scratch: Path) -> None:

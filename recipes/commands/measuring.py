@@ -34,10 +34,8 @@ T = TypeVar("T")
     "--size",
     "sizes",
     multiple=True,
-    default=["256x256"],
-    show_default=True,
     callback=lambda _c, _p, values: tuple(parse_size(value) for value in values),
-    help="HEIGHTxWIDTH, repeatable.",
+    help="HEIGHTxWIDTH, repeatable.  [default: 256x256, or the nearest that all networks take]",
 )
 @click.option("--batch", "batches", multiple=True, type=click.IntRange(min=1), default=[1], show_default=True)
 @click.option(
@@ -75,9 +73,17 @@ def measure(
     Each has a process of its own; they are timed in turn, while the others sleep. What other load, a clock that changed
     or turns that disagree make noisy is timed again, up to three times, and marked if it stays noisy.
     """
-    from recipes.timing import Grid, measure_named
+    from recipes.timing import Grid, default_size, measure_named
 
-    grid = Grid(runtimes, _each(sizes), _each(batches), _each(threads) or (None,), device, rounds, memory)
+    grid = Grid(
+        runtimes,
+        _each(sizes or (default_size(networks),)),
+        _each(batches),
+        _each(threads) or (None,),
+        device,
+        rounds,
+        memory,
+    )
     measured = measure_named(networks, grid)
     if as_json:
         click.echo(json.dumps([_as_json(row, measured.conditions) for row in measured.rows], indent=1))

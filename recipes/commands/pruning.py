@@ -21,9 +21,14 @@ _crops_options = (
     click.option(
         "--crops", type=int, default=32, show_default=True, help="Training crops; sensitivity takes the first few."
     ),
-    click.option("--crop", type=int, default=96, show_default=True, help="Their side in pixels."),
+    click.option("--crop", type=int, help="Their side in pixels.  [default: 96, or the largest that fits]"),
     click.option("--seed", type=int, default=0, show_default=True),
 )
+
+
+def _typed(options: dict[str, Any]) -> dict[str, Any]:
+    """The options without a crop that was not typed: its default fits itself to the data."""
+    return {key: value for key, value in options.items() if key != "crop" or value is not None}
 
 
 def _crops(command: Command) -> Command:
@@ -80,13 +85,13 @@ def verify_prune(network: str, arguments: str, as_json: bool) -> None:
 @code_option
 @json_option
 def sensitivity(
-    network: str, criterion: str, data: str, root: Path | None, out: Path, as_json: bool, **crops: int
+    network: str, criterion: str, data: str, root: Path | None, out: Path, as_json: bool, **crops: int | None
 ) -> None:
     """Measure what pruning each group of NETWORK alone costs, at several ratios, on training crops."""
     chosen = parse(DataSettings, {"name": data, "root": root}, "data")
     from compress.pruning_settings import PruneSettings
 
-    settings = parse(PruneSettings, {"ratio": 0.5, "criterion": criterion, **crops}, "sensitivity")
+    settings = parse(PruneSettings, {"ratio": 0.5, "criterion": criterion, **_typed(crops)}, "sensitivity")
     from recipes.pruning import sensitivity_to
     from reports.sensitivity import sensitivity_table
 
@@ -128,7 +133,7 @@ def prune(network: str, data: str, root: Path | None, out: Path | None, dry_run:
     from recipes.pruning import plan_named, prune_to, settings_from
 
     typed = {name: text for name, text in targets.items() if text is not None}
-    settings = settings_from(network, typed, {**given, "latency": place})
+    settings = settings_from(network, typed, {**_typed(given), "latency": place})
     from recipes.plan_view import show_plan, show_report
 
     console = output()

@@ -116,7 +116,8 @@ def validate(recipe: str, assignments: tuple[str, ...]) -> None:
     if checked.must_be_built and not left_out:
         from recipes.beginnings import check_beginnings
 
-        check_beginnings(checked)
+        for note in check_beginnings(checked).notes:
+            click.echo(note)
     click.echo(
         f"{recipe} is right: {len(checked.variants)} variants, {sum(map(len, checked.variants.values()))} stages"
     )
