@@ -85,13 +85,16 @@ def copy_views_(graph: GraphModule) -> int:
     ]
     for node, view in views:
         with graph.graph.inserting_before(node):
-            # In an order that is not the view's: torch leaves out a copy that has its strides.
-            whole = view.meta["val"].is_contiguous()
-            named: dict[str, Argument] = {"memory_format": torch.channels_last if whole else torch.contiguous_format}
-            copied = graph.graph.call_function(torch.ops.aten.clone.default, (view,), named)
+            # Torch leaves out a copy that has its strides, and chooses the view's later: of two orders one is another.
+            copied = _copy(graph, _copy(graph, view, torch.channels_last), torch.contiguous_format)
         node.replace_input_with(view, copied)
     graph.recompile()
     return len(views)
+
+
+def _copy(graph: GraphModule, values: Node, order: torch.memory_format) -> Node:
+    named: dict[str, Argument] = {"memory_format": order}
+    return graph.graph.call_function(torch.ops.aten.clone.default, (values,), named)
 
 
 def _is_view(node: Node) -> bool:

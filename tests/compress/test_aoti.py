@@ -83,7 +83,26 @@ class ReadsTokens(nn.Module):
         return self.out(self.of_scaled(tokens.permute(0, 2, 1).reshape(x.shape)))
 
 
-@pytest.mark.parametrize("reads", [ReadsViews, ReadsTokens])
+class ReadsTokensInGroups(nn.Module):
+    """As LayerNorm and gates are written in code for tokens: the scaled view, and then a convolution in groups."""
+
+    size_multiple = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.out = nn.Conv2d(3, 12, 3, padding=1), nn.Conv2d(24, 3, 1)
+        self.scale, self.wide = nn.Parameter(torch.rand(12) + 0.5), nn.Conv2d(12, 48, 1)
+        self.in_groups = nn.Conv2d(48, 48, 3, padding=1, groups=48)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.head(image)
+        tokens = x.reshape(1, 12, -1).permute(0, 2, 1)
+        tokens = (tokens - tokens.mean(-1, keepdim=True)) * self.scale
+        first, second = self.in_groups(self.wide(tokens.permute(0, 2, 1).reshape(x.shape))).chunk(2, dim=1)
+        return image + self.out(F.gelu(first) * second)
+
+
+@pytest.mark.parametrize("reads", [ReadsViews, ReadsTokens, ReadsTokensInGroups])
 def test_convolutions_of_views_read_them_in_their_order(
     reads: type[nn.Module], photo_tensor: Tensor, tmp_path: Path
 ) -> None:
@@ -100,7 +119,8 @@ def test_only_views_that_convolutions_read_are_copied() -> None:
     graph = deployed_graph(network, torch.zeros(1, 3, 32, 32))
     assert aoti.copy_views_(graph) == 3
     copies = [node for node in graph.graph.nodes if node.target is torch.ops.aten.clone.default]
-    assert [user.target for node in copies for user in node.users] == 3 * [torch.ops.aten.conv2d.default]
+    once = 3 * [torch.ops.aten.clone.default, torch.ops.aten.conv2d.default]
+    assert [user.target for node in copies for user in node.users] == once
     image = torch.rand(1, 3, 20, 24)
     torch.testing.assert_close(run(graph, image), run(network, image), atol=1e-6, rtol=0)
 
