@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 from torch_pruning.dependency import Group
 
 from baseline.errors import UserError, named_line
+from compress.channel_parts import map_parts_
 from compress.trial import layers_run, run_once, small_example
 
 Side = Literal["out", "in"]
@@ -82,6 +83,7 @@ class Channels:
             self._graph = tp.DependencyGraph().build_dependency(
                 network.eval(), example_inputs=(small_example(network),), verbose=False
             )
+            map_parts_(self._graph)
         except Exception as error:
             raise UserError(
                 "the network must be one whose channels torch-pruning can follow; it fails with "
@@ -200,7 +202,11 @@ class Channels:
             own = Member(name, "out", tuple(range(channels)), tuple(range(channels)))
             reason = f"torch-pruning cannot follow it: {type(error).__name__} {error}".strip()
             return ChannelGroup(name, channels, (own,), None, broken=reason)
-        channels = len(raw.items[0].idxs)
+        counted, channels = channels, len(raw.items[0].idxs)
+        if channels > counted:
+            own = Member(name, "out", tuple(range(counted)), tuple(range(counted)))
+            reason = f"torch-pruning cannot follow it: of {counted} channels it counts {channels}"
+            return ChannelGroup(name, counted, (own,), None, broken=reason)
         members = [
             Member(self._name_of(item.dep.target.module), self._side(item.dep), tuple(item.idxs), tuple(item.root_idxs))
             for item in raw.items
@@ -223,8 +229,9 @@ class Channels:
             if self._side(item.dep) == "out" or not isinstance(taker, ROOT_LAYERS):
                 continue
             pruner = self._graph.get_pruner_of_module(taker)
-            if len(item.idxs) == pruner.get_in_channels(taker) < len(whole.idxs):
-                tied = self._graph.get_pruning_group(taker, pruner.prune_in_channels, sorted(item.idxs))
+            taken = sorted(set(item.idxs))  # of some gates, torch-pruning counts each product twice
+            if len(taken) == pruner.get_in_channels(taker) < len(whole.idxs):
+                tied = self._graph.get_pruning_group(taker, pruner.prune_in_channels, taken)
                 if any(own.dep.target is whole.dep.target and set(own.idxs) == set(whole.idxs) for own in tied.items):
                     return tied
         return None
@@ -292,6 +299,7 @@ def removed(network: nn.Module, channels: Channels, removal: Removal) -> nn.Modu
 def _shorten_parameter_(network: nn.Module, name: str, dim: int, own: set[int]) -> None:
     """Remove entries of a parameter that belongs to no layer that torch-pruning knows."""
     parameter = network.get_parameter(name)
-    kept = torch.tensor([i for i in range(parameter.shape[dim]) if i not in own], device=parameter.device)
+    kept = [i for i in range(parameter.shape[dim]) if i not in own]
+    chosen = torch.tensor(kept, dtype=torch.long, device=parameter.device)
     owner, _, last = name.rpartition(".")
-    setattr(network.get_submodule(owner), last, nn.Parameter(parameter.data.index_select(dim, kept)))
+    setattr(network.get_submodule(owner), last, nn.Parameter(parameter.data.index_select(dim, chosen)))

@@ -1,13 +1,16 @@
 import copy
 from collections.abc import Callable
+from unittest.mock import ANY
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from baseline.networks.zoo import build
 from baseline.restorer import outputs_of
-from compress.channels import Channels, Removal, removed
+from compress.channels import Channels, Removal, _shorten_parameter_, removed
+from compress.verify import check_groups
 
 Tiny = Callable[..., nn.Module]
 
@@ -96,6 +99,60 @@ def test_bare_parameters_and_norms_are_cut_along() -> None:
     image = torch.rand(2, 3, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(pruned(image), masked(image), atol=1e-12, rtol=0)
     assert (masked(image) - network(image)).abs().max() > 1e-3
+
+
+class Gates(nn.Module):
+    """Two gates of halves, the second behind a factor for every channel; `shape` is that of the factors."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.first, self.join = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(8, 6, 1)
+        self.factor = nn.Parameter(torch.rand(*shape) + 0.5)
+        self.second, self.out = nn.Conv2d(6, 20, 3, padding=1), nn.Conv2d(10, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        one, other = self.first(image).chunk(2, dim=1)
+        scaled = self.join(one.sigmoid() * other) * self.factor
+        one, other = self.second(scaled).chunk(2, dim=1)
+        return image + self.out(one.sigmoid() * other)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 1, 1), (6, 1, 1), (1, 1, 1)])
+def test_gates_are_cut_in_pairs_behind_factors_of_any_shape(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    found = {check.name: (check.channels, check.protected_because) for check in check_groups(Gates(*shape))}
+    assert found == {"first": (8, None), "join": (6, None), "second": (10, None), "out": (3, ANY)}
+
+
+class HeadsOfTokens(nn.Module):
+    """Attention between channels in two heads, with a temperature for each, and a gate behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.keys = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 24, 1)
+        self.temperature = nn.Parameter(torch.ones(2, 1, 1))
+        self.join, self.wide, self.out = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 12, 1), nn.Conv2d(6, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.head(image)
+        n, c, h, w = x.shape
+        q, k, v = (part.reshape(n, 2, c // 2, h * w) for part in self.keys(x).chunk(3, dim=1))
+        weights = ((F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)) * self.temperature).softmax(-1)
+        one, other = self.wide(x + self.join((weights @ v).reshape(n, c, h, w))).chunk(2, dim=1)
+        return image + self.out(F.gelu(one) * other)
+
+
+def test_what_follows_attention_is_cut_and_the_rest_has_its_reason() -> None:
+    torch.manual_seed(0)
+    found = {check.name: check.protected_because for check in check_groups(HeadsOfTokens())}
+    assert [name for name, reason in found.items() if reason is None] == ["wide"]
+    assert not any("index_select" in reason or "groups" in reason for reason in found.values() if reason)
+
+
+def test_a_bare_parameter_may_lose_all_its_entries() -> None:
+    network = Scaled()
+    _shorten_parameter_(network, "beta", 1, set(range(8)))
+    assert network.beta.shape == (1, 0, 1, 1)
 
 
 def test_the_weights_come_back_bit_for_bit_after_zeroing_even_after_an_error(tiny: Tiny) -> None:
