@@ -25,7 +25,7 @@ ROUNDS = 20
 _TURNS = 5
 """So often each target has its turn, with a share of its calls."""
 _TAKES = 3
-"""So often a target is timed before a noisy latency is believed."""
+"""So often a target is timed before a noisy latency is believed, but no more often than calls are asked for."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _timed(targets: Mapping[str, Target], workers: Mapping[str, _Worker], rounds
     session = _Session({n: replace(t, threads=t.threads or threads) for n, t in targets.items()}, workers)
     session.open()
     fall_asleep()
-    for take in range(1, _TAKES + 1):
+    for take in range(1, min(_TAKES, rounds) + 1):
         session.take(rounds, take)
     return {name: session.timed[name] for name in targets}
 

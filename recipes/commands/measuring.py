@@ -50,7 +50,7 @@ T = TypeVar("T")
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="Timed calls of each at least, in up to 5 turns.",
+    help="Timed calls of each at least, in up to 5 turns; 1 is taken once, noisy or not.",
 )
 @click.option(
     "--memory", is_flag=True, help="Also peak memory, each network in a process of its own: some seconds each."

@@ -82,21 +82,29 @@ def test_calls_are_shared_out_among_at_most_five_turns(
 
 def test_only_a_noisy_latency_is_taken_again_until_it_is_calm(scripted: tuple[Script, list[str]]) -> None:
     script, log = scripted
-    script |= {"a": [calm(10.0)], "b": [busy(30.0), calm(20.0)]}
-    taken = timed("ab", rounds=1)
-    assert log[:-2] == ["a1", "b1", "b1"]
+    script |= {"a": [calm(10.0)] * 2, "b": [busy(30.0)] * 2 + [calm(20.0)] * 2}
+    taken = timed("ab", rounds=2)
+    assert log[:-2] == ["a1", "b1", "a1", "b1", "b1", "b1"]
     found = {n: (t.median_ms, t.noise.noisy, t.noise.takes) for n, t in taken.items() if isinstance(t, Latency)}
     assert found == {"a": (10, False, 1), "b": (20, False, 2)}
 
 
 def test_what_stays_noisy_says_so_with_the_least_of_three(scripted: tuple[Script, list[str]]) -> None:
     script, log = scripted
-    script["a"] = [busy(30.0), busy(25.0), busy(40.0)]
-    one = timed("a", rounds=1)["a"]
+    script["a"] = [busy(ms) for ms in (30.0, 25.0, 40.0) for _ in range(3)]
+    one = timed("a", rounds=3)["a"]
     assert isinstance(one, Latency)
     assert (one.median_ms, one.noise.noisy, one.noise.takes) == (25, True, 3)
     assert [reason.kind for reason in one.noise.reasons] == ["other_load"]
-    assert log[:-1] == ["a1"] * 3
+    assert log[:-1] == ["a1"] * 9
+
+
+def test_a_single_call_is_taken_once(scripted: tuple[Script, list[str]]) -> None:
+    script, log = scripted
+    script["a"] = [busy(30.0), calm(20.0)]
+    one = timed("a", rounds=1)["a"]
+    assert isinstance(one, Latency)
+    assert (one.median_ms, one.noise.noisy, one.noise.takes, log[:-1]) == (30, True, 1, ["a1"])
 
 
 def test_what_fails_is_one_targets_failure(scripted: tuple[Script, list[str]]) -> None:

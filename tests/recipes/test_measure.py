@@ -98,7 +98,7 @@ def test_a_noisy_time_says_so_and_why(calls: Calls, float_folder: Path, monkeypa
     assert row["noise"] == {
         "noisy": True,
         "reasons": [{"kind": "other_load", "value": 0.48, "limit": 0.05}],
-        "takes": 3,
+        "takes": 1,
     }
 
 

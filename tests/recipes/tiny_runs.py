@@ -19,7 +19,7 @@ TEACHER = {
     "crop": 32,
     "workers": 0,
 }
-MEASURE = {"size": [64, 64], "pictures": 2, "rounds": 2, "devices": ["cpu"], "runtimes": ["eager"]}
+MEASURE = {"size": [64, 64], "pictures": 2, "rounds": 1, "devices": ["cpu"], "runtimes": ["eager"]}
 SMALL = {"batch": 2, "crop": 32, "workers": 0}
 
 
