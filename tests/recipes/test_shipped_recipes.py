@@ -51,6 +51,11 @@ def test_the_minutes_that_the_students_take_are_those_of_their_record() -> None:
     assert float(stated[1]) == pytest.approx(taken, rel=0.1)
 
 
+def measured(name: str) -> dict[str, Any]:
+    """What a recipe's test measures: one recipe is timed, the others on a runtime that no CPU has."""
+    return MEASURE | {"pictures": 1, "runtimes": ["eager" if name == "edge" else "tensorrt"]}
+
+
 # The demo, whose methods are all among those of the others, is run by .ci/run itself.
 @pytest.mark.parametrize("name", sorted(shipped_recipes().keys() - {"demo"}))
 def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -> None:
@@ -62,7 +67,7 @@ def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -
         "quantize": {"crops": 2, "crop": 64},
     }
     # One step does not make a network that holds a gate.
-    values: dict[str, Any] = {"teacher": {"train": TEACHER}, "measure": MEASURE | {"pictures": 1}, "gates": {}}
+    values: dict[str, Any] = {"teacher": {"train": TEACHER}, "measure": measured(name), "gates": {}}
     for variant, steps in content["variants"].items():
         for number, entry in enumerate(steps):
             rounds = "iterate" in entry
@@ -84,3 +89,5 @@ def test_every_shipped_recipe_runs(lightsharp: Run, name: str, tmp_path: Path) -
     report = report_of(tmp_path, f"runs/{name}")
     assert [v.name for v in report.variants] == list(content["variants"])
     assert all(v.metrics["psnr_db"].value for v in report.variants)
+    assert all((row.median_ms is not None) == (name == "edge") for v in report.variants for row in v.latency)
+    assert all(v.latency for v in report.variants)
