@@ -39,7 +39,7 @@ def whole_file(path: Path, size: int | None = None) -> Iterator[Path]:
     with room_for(path, size):
         try:
             yield beside
-            _sync(beside)
+            sync(beside)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
@@ -166,7 +166,8 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file or folder on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,14 +2,13 @@
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from baseline.atomic import remove_leftovers, room_in
+from baseline.atomic import remove_leftovers, room_in, sync
 from baseline.checksum import file_sha256
 from baseline.errors import UserError
 from baseline.progress import console
@@ -92,12 +91,4 @@ def _seal(entry: Path, identity: dict[str, Any]) -> None:
     checksums = {str(p.relative_to(entry)): file_sha256(p) for p in files}
     (entry / _ENTRY).write_text(json.dumps({"identity": identity, "files": checksums}, indent=1))
     for path in [*files, entry / _ENTRY, entry]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)
