@@ -19,7 +19,7 @@ from torch_pruning.dependency import Group
 
 from baseline.errors import UserError, named_line
 from compress.channel_parts import map_parts_
-from compress.trial import layers_run, run_once, small_example
+from compress.trial import layers_run_sometimes, run_once, small_example
 
 Side = Literal["out", "in"]
 
@@ -94,9 +94,7 @@ class Channels:
         self._parameters = {id(parameter): name for name, parameter in network.named_parameters()}
         self.bare_parameters = {self._parameters[id(p)]: dim for p, dim in self._graph.unwrapped_parameters}
         self.groups = self._find()
-        run = layers_run(network)
-        every = max(len(kinds) for kinds in run.values())
-        self.sometimes = {name: kinds for name, kinds in run.items() if len(kinds) < every}
+        self.sometimes = layers_run_sometimes(network)
         self.idle = {
             name: (int(self._graph.get_pruner_of_module(layer).get_out_channels(layer)), self._why_idle(name))
             for layer, name in self._names.items()

@@ -15,7 +15,7 @@ from torch.fx import GraphModule
 from baseline.restorer import Finest, outputs_of
 from compress.graph import used_bytes
 from compress.products import FFT_FORMULA, FFTS, PRODUCTS, product_macs
-from compress.trial import probes
+from compress.trial import layers_run_by_black, layers_run_sometimes, probes
 
 _NO_MULTIPLY_ADDS = (
     "aten::upsample_nearest2d",
@@ -29,6 +29,7 @@ _NO_MULTIPLY_ADDS = (
 )
 """Operators for which fvcore counts something other than multiply-adds, such as one for each output element."""
 _OWN_FUNCTION = "prim::PythonOp"
+_COUNTED = {"with": True, "without": False}
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Cost:
     """`params` and `macs` of the deployed graph (the finest output) at one input size, `training_params` of the whole.
 
     One multiply-add is one MAC. `uncounted` are the operators that the counter leaves out, with their number,
-    `formulas` how it counts those for which there is no one way.
+    `formulas` how it counts where there is no one way: some operators, and networks that choose layers by the image.
     """
 
     params: int
@@ -50,7 +51,20 @@ class Cost:
 def cost(network: nn.Module, size: tuple[int, int] = (256, 256)) -> Cost:
     """Count a network at batch 1, the size as height and width."""
     macs, uncounted, formulas = _counted(network, size)
+    formulas += _layers_counted(network)
     return Cost(deployed_params(network), parameters(network), macs, size, uncounted, formulas)
+
+
+def _layers_counted(network: nn.Module) -> tuple[str, ...]:
+    """Of a network that runs other layers for other images, which of them are counted; nothing for others."""
+    looked_at = copy.deepcopy(network).eval()
+    sometimes = layers_run_sometimes(looked_at)
+    if not sometimes:
+        return ()
+    counted = layers_run_by_black(looked_at)
+    parts = {word: [name for name in sometimes if (name in counted) is is_in] for word, is_in in _COUNTED.items()}
+    named = ", ".join(f"{word} {' and '.join(names)}" for word, names in parts.items() if names)
+    return (f"a black image, {named}, for the network chooses layers by the image",)
 
 
 def count_macs(network: nn.Module, size: tuple[int, int] = (256, 256)) -> tuple[int, dict[str, int]]:

@@ -45,6 +45,18 @@ def layers_run(network: nn.Module) -> dict[str, list[str]]:
     return found
 
 
+def layers_run_sometimes(network: nn.Module) -> dict[str, list[str]]:
+    """The layers that some of the probes run and others do not, by name, with the probes that run them."""
+    run = layers_run(network)
+    every = max(map(len, run.values()), default=0)
+    return {name: kinds for name, kinds in run.items() if len(kinds) < every}
+
+
+def layers_run_by_black(network: nn.Module) -> set[str]:
+    """The names of the layers that a black image runs."""
+    return _run_by(network, torch.zeros_like(small_example(network)))
+
+
 @torch.no_grad()
 def _run_by(network: nn.Module, image: Tensor) -> set[str]:
     """The names of the layers that one image runs."""

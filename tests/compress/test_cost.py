@@ -149,3 +149,22 @@ def test_products_that_are_not_known_are_named() -> None:
 def test_ffts_are_counted_by_a_formula_that_is_stated() -> None:
     assert cost(Product(lambda x, q, w: torch.fft.rfft2(x)), (8, 16)).formulas == (FFT_FORMULA,)
     assert cost(Product(lambda x, q, w: q), (8, 16)).formulas == ()
+
+
+class ByBrightness(nn.Module):
+    """A layer for dark images and another for the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dark, self.usual = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image + (self.dark(image) if image.mean() < 0.3 else self.usual(image))
+
+
+def test_it_is_said_which_layers_count_where_the_image_chooses() -> None:
+    counted = cost(ByBrightness(), (8, 16))
+    assert counted.macs == 8 * 16 * 9
+    said = "a black image, with dark, without usual, for the network chooses layers by the image"
+    assert counted.formulas == (said,)
+    assert cost(nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()), (8, 16)).formulas == ()
