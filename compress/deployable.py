@@ -19,6 +19,7 @@ from baseline.data.photos import FOLDER, load_photo
 from baseline.data.pictures import list_pictures
 from baseline.errors import UserError
 from baseline.restorer import NetworkRestorer, fitting_size, min_size_of, restore_any_size, size_multiple_of
+from compress.quiet import quiet
 from compress.runtimes.table import file_runtime, files_of, open_deployable, size_mb
 
 _ODD_SIZE = (101, 157)
@@ -99,7 +100,8 @@ def export_checked(
 def _exported(network: nn.Module, runtime: str, path: Path, size: tuple[int, int]) -> dict[str, str]:
     """What the file was built for. A UserError, too, for an operator that a runtime's own code cannot take."""
     try:
-        return file_runtime(runtime).export(network, path, size)
+        with quiet():
+            return file_runtime(runtime).export(network, path, size)
     except UserError:
         raise
     except Exception as error:  # whatever torch, ONNX and four runtimes raise

@@ -1,11 +1,7 @@
 """Networks traced by torch.export for images of any size that fits; what cannot be traced is one line that says why."""
 
-import contextlib
-import io
-import logging
 import re
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,12 +12,13 @@ from torch.overrides import TorchFunctionMode
 
 from baseline.errors import UserError, first_line
 from baseline.restorer import min_size_of, size_multiple_of
+from compress.quiet import quiet
 
 
 def traced(network: nn.Module, example: Tensor, shapes: Any) -> GraphModule:
     """The network's operators; a UserError if they depend on values, or on the size as no file can follow."""
     try:
-        with _quiet(), _AnySize():
+        with quiet(), _AnySize():
             module = torch.export.export(network, (example,), dynamic_shapes=shapes).module()
             if not isinstance(module, GraphModule):
                 raise TypeError(f"torch.export gave a {type(module).__name__}")
@@ -87,15 +84,3 @@ class _AnySize(TorchFunctionMode):
         start, end, steps = given.pop("start"), given.pop("end"), given.pop("steps")
         given.setdefault("dtype", torch.get_default_dtype())
         return start + torch.arange(steps, **given) * ((end - start) / (steps - 1))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch prints and logs of an error that it raises as well."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)
