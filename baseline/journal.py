@@ -57,6 +57,14 @@ class Journal:
             }
         )
 
+    def note_lost(self, target: Path, lost: str) -> None:
+        """Say, too, what the target could not keep, so that a run that goes on says it again."""
+        self._append(self._lines[self._name(target)] | {"lost": lost})
+
+    def lost(self, target: Path) -> str | None:
+        """What a finished target could not keep; None if nothing was said."""
+        return self._lines.get(self._name(target), {}).get("lost")
+
     def settings(self) -> dict[str, Any] | None:
         """What a run with this key measured, so that another one does as it did; None if none said so."""
         entry = self._lines.get(_SETTINGS)

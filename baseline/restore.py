@@ -157,7 +157,7 @@ def _written(stored: Stored, source: Path, target: Path, journal: Journal | None
         lost = write_stored(stored, target, lambda made: journal.note(source, target, made) if journal else None)
     except Exception as error:  # noqa: BLE001  the other files go on
         return _failed(source, target, error)
-    return Restored(source, target, note=lost)
+    return _noted(Restored(source, target, note=lost), journal)
 
 
 def _failed(source: Path, target: Path, error: Exception) -> Restored:
@@ -178,7 +178,17 @@ def _video(bounded: ArrayRestorer, source: Path, target: Path, journal: Journal 
         bounded.release()
         return _failed(source, target, error)
     told(1.0)
-    return Restored(source, target, note=note)
+    return _noted(Restored(source, target, note=note), journal)
+
+
+def _noted(done: Restored, journal: Journal | None) -> Restored:
+    """The same, what it says of losses written to the journal; a reason if that cannot be written."""
+    try:
+        if journal is not None and done.note is not None:
+            journal.note_lost(done.target, done.note)
+    except Exception as error:  # noqa: BLE001  the other files go on
+        return _failed(done.source, done.target, error)
+    return done
 
 
 def picture_paths(names: Sequence[str], out: Path) -> dict[str, Path]:

@@ -63,6 +63,13 @@ def plan(inputs: Sequence[Path], asked: Asked, overwrite: bool) -> tuple[Planned
     return plan_outputs(inputs, asked.out, overwrite, asked.form, journal), journal
 
 
+def lost_before(inputs: Sequence[Path], asked: Asked, planned: Planned, journal: Journal) -> list[tuple[Path, str]]:
+    """What was finished before of these inputs, and could not keep all: the file and what it lost."""
+    left = {target for _, target in planned}
+    outputs = (target for _, target in plan_outputs(inputs, asked.out, overwrite=True, form=asked.form))
+    return [(target, lost) for target in outputs if target not in left and (lost := journal.lost(target))]
+
+
 def opened(asked: Asked, journal: Journal) -> BoundedRestorer | SelectiveRestorer:
     """The network, bounded as a run that goes on was, and made selective if that is asked."""
     known = journal.settings() or {}

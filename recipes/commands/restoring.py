@@ -59,7 +59,7 @@ def restore(
     from baseline.budget import parse_memory
     from baseline.data.unread_pictures import unread_pictures
     from baseline.restore import other_files
-    from recipes.restoring_files import Asked, largest_seam, opened, plan, restored
+    from recipes.restoring_files import Asked, largest_seam, lost_before, opened, plan, restored
 
     bytes_ = None if memory is None else parse_memory(memory)
     asked = Asked(network, runtime, out, form, share, decisions, bytes_)
@@ -69,6 +69,8 @@ def restore(
         click.echo(f"left alone, neither a picture nor a video that can be read: {printable(path)}", err=True)
     if unread := unread_pictures(others):
         click.echo(f"among them {unread}", err=True)
+    for target, lost in lost_before(inputs, asked, planned, journal):
+        click.echo(printable(f"finished before: {target} ({lost})"))
     if not planned:
         click.echo(f"all are finished already, in {out}{', and nothing is drawn anew' if decisions else ''}")
         return

@@ -50,3 +50,15 @@ def test_a_line_that_was_cut_short_is_no_line(files: tuple[Path, Path], tmp_path
     assert again.settings() == {"memory": 5}
     assert again.finished(source, target)
     assert Journal(tmp_path / "out", "other").settings() is None
+
+
+def test_what_a_file_could_not_keep_is_known_to_a_run_that_goes_on(tmp_path: Path) -> None:
+    target = tmp_path / "out" / "a.png"
+    target.parent.mkdir()
+    target.write_text("made")
+    journal = Journal(target.parent, "key")
+    assert journal.lost(target) is None
+    journal.note(target, target, target)
+    journal.note_lost(target, "its XMP is lost")
+    again = Journal(target.parent, "key")
+    assert (again.lost(target), again.finished(target, target)) == ("its XMP is lost", True)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from baseline.artifact import load
@@ -218,3 +219,15 @@ def test_a_network_that_fails_says_where_once(
     assert "failed: in/b.png could not be restored; ValueError: no 52" in done.stderr
     assert "failed: in/c.png could not be restored; ValueError: no 52" in done.stderr
     assert done.stderr.count("Traceback") == 1
+
+
+def test_what_a_file_lost_is_said_again_by_a_run_that_goes_on(tmp_path: Path, float_folder: Path) -> None:
+    text = PngInfo()
+    text.add_text("Author", "someone")
+    Image.new("RGB", (24, 24)).save(tmp_path / "a.png", pnginfo=text)
+    command = ["restore", str(tmp_path / "a.png"), "--network", str(float_folder), "--format", "bmp"]
+    first, again = (CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out")]) for _ in range(2))
+    assert (first.exit_code, again.exit_code) == (0, 0), (first.output, again.output)
+    lost = first.stdout.partition("a.bmp ")[2].strip()
+    assert "text" in lost
+    assert again.stdout.startswith(f"finished before: {tmp_path / 'out/a.bmp'} {lost}\nall are finished already")
