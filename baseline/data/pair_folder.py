@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from baseline.atomic import write_whole
+from baseline.atomic import remove_leftovers, write_whole
 from baseline.data.pictures import Picture, write_picture
 from baseline.errors import UserError
 from baseline.names import printable
@@ -19,6 +19,9 @@ from baseline.settings import Settings, Share
 SPLITS = ("train", "val", "test")
 VERSION = 1
 """Of the making: a change that moves one pixel of what a seed gives raises it."""
+
+_MAKING = ".make-pairs.json"
+"""Says, until all pairs are written, what is being made."""
 
 
 class SplitSettings(Settings):
@@ -36,20 +39,39 @@ class SplitSettings(Settings):
 
 
 class PairFolder:
-    """Pairs on their way into a folder that was empty, and what is to be known about each."""
+    """Pairs on their way into a folder, and what is to be known about each.
 
-    def __init__(self, root: Path) -> None:
-        if root.is_dir() and any(root.iterdir()):
-            raise UserError(f"{root} must be an empty folder or none; it holds files. Choose another --out.")
+    The folder must be empty, or hold what the same making (of the same sources, with the same settings) left when it
+    was stopped: then its finished pictures stay. A UserError otherwise.
+    """
+
+    def __init__(self, root: Path, settings: SplitSettings, sources: Iterable[Path]) -> None:
+        stats = {str(path): [(found := path.stat()).st_size, found.st_mtime_ns] for path in sources if path.exists()}
+        making = {"version": VERSION, "settings": settings.model_dump(mode="json"), "sources": stats}
+        self._making = json.dumps(making, indent=1, sort_keys=True) + "\n"
+        self._note = root / _MAKING
+        if root.is_dir() and any(root.iterdir()) and not self._goes_on():
+            raise UserError(
+                f"{root} must be an empty folder or none, or hold what this command began; it holds files. "
+                "Choose another --out."
+            )
         self.root = output_folder(root)
         self.pairs: list[dict[str, Any]] = []
 
+    def _goes_on(self) -> bool:
+        return self._note.is_file() and self._note.read_text() == self._making
+
     def write(self, split: str, name: str, pictures: tuple[Picture, Picture], **facts: Any) -> None:
-        """Write the blurred and the sharp picture of a pair."""
+        """Write the blurred and the sharp picture of a pair, if they are not there."""
+        if not self.pairs:
+            write_whole(self._note, self._making)
         for side, picture in zip(("blur", "sharp"), pictures, strict=True):
             folder = self.root / split / side
             folder.mkdir(parents=True, exist_ok=True)
-            write_picture(picture, folder / f"{name}.png")
+            remove_leftovers(folder)
+            path = folder / f"{name}.png"
+            if not path.exists():  # pictures appear whole or not at all
+                write_picture(picture, path)
         self.pairs.append({"name": name, "split": split} | facts)
 
     def count(self) -> Counter[str]:
@@ -61,6 +83,7 @@ class PairFolder:
         made = {"made_by": "lightsharp make-pairs", "version": VERSION, "settings": settings.model_dump(mode="json")}
         manifest = made | facts | {"pairs": self.pairs}
         write_whole(self.root / "pairs.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        self._note.unlink(missing_ok=True)
 
 
 def divide(names: Sequence[str], settings: SplitSettings) -> dict[str, str]:

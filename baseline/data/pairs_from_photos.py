@@ -47,7 +47,7 @@ def make_from_photos(
     paths: Sequence[Path], out: Path, settings: PhotoPairSettings, say: Callable[[str], None]
 ) -> PairFolder:
     """Write pairs of every photograph, all of one in the same split; says which are left out and why."""
-    folder = PairFolder(out)
+    folder = PairFolder(out, settings, sorted(paths))
     usable, left_out = _usable(unique_names(sorted(paths)), settings)
     for line in left_out:
         say(f"left out: {line}")

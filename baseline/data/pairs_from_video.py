@@ -44,7 +44,7 @@ def make_from_videos(
     paths: Sequence[Path], out: Path, settings: VideoPairSettings, say: Callable[[str], None]
 ) -> PairFolder:
     """Write a pair of every window that shows motion and no scene cut; says of each video what is left out."""
-    folder = PairFolder(out)
+    folder = PairFolder(out, settings, sorted(paths))
     named, copies = _distinct(unique_names(sorted(paths)))
     for copy in copies:
         say(f"left out: {copy['reason']}")

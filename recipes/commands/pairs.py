@@ -32,7 +32,8 @@ def make_pairs(inputs: tuple[Path, ...], out: Path, **options: str | None) -> No
     """Make a paired data set from sharp photographs (synthetic blur) or videos (averaged frames).
 
     INPUTS are pictures, videos or folders of them. All of one photograph, and of one video where there are three or
-    more, goes into the same split. Train on it with: lightsharp train --data folder --root OUT
+    more, goes into the same split. The same command again goes on where it was stopped. Train on it with: lightsharp
+    train --data folder --root OUT
     """
     given = {key: value for key, value in options.items() if value is not None}
     pictures, videos = _sorted_out(inputs)

@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -6,9 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
-from baseline.data.pictures import Picture
+from baseline.data import pair_folder
+from baseline.data.pictures import Picture, write_picture
+from recipes.cli import main
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 TINY = [f"--set={a}" for a in ("batch=2", "crop=16", "workers=0", "arguments.width=8", "arguments.num_blocks=1")]
@@ -33,6 +37,32 @@ def test_photographs_become_a_data_set_that_trains(cli: Cli, photographs: Path, 
     assert "broken.png must be a readable picture" in done.stderr
     trained = cli("train", "--data", "folder", "--root", "pairs", "--steps", "1", *TINY, "--out", "net")
     assert trained.returncode == 0, trained.stderr
+
+
+def test_the_same_command_goes_on_after_a_full_disk(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photographs.parent)
+    out, command = Path("pairs"), ["make-pairs", "photographs", "--out", "pairs", "--size", "48x56", "--reach", "3"]
+    assert CliRunner().invoke(main, [*command[:3], "whole", *command[4:]]).exit_code == 0
+    written: list[Path] = []
+
+    def fills(picture: Picture, path: Path) -> None:
+        if len(written) == 5:
+            path.with_name(f".{path.stem}.{2**22 + 1}.part.png").write_bytes(b"half")  # as of a process that was killed
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        written.append(path)
+        write_picture(picture, path)
+
+    monkeypatch.setattr(pair_folder, "write_picture", fills)
+    full = CliRunner().invoke(main, command)
+    assert (full.exit_code, "must have room on its disk" in full.stderr) == (2, True), full.stderr
+    monkeypatch.setattr(pair_folder, "write_picture", write_picture)
+    before = {path: path.stat().st_mtime_ns for path in written}
+    refused = CliRunner().invoke(main, [*command, "--seed", "1"])
+    assert (refused.exit_code, "or hold what this command began" in refused.stderr) == (2, True)
+    assert CliRunner().invoke(main, command).exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in written} == before
+    contents = [{p.relative_to(f): p.read_bytes() for p in f.rglob("*") if p.is_file()} for f in (out, Path("whole"))]
+    assert contents[0] == contents[1]
 
 
 def test_a_video_becomes_pairs(cli: Cli, tmp_path: Path, noise: Callable[..., Picture]) -> None:
