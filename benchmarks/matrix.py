@@ -156,7 +156,7 @@ def fill(work: Path, row: tuple[str, str], folder: Path, data: DataSet, pictures
     for runtime, name in missing.items():
         click.echo(name, err=True)
         try:
-            restorer = restorer_of(open_artifact(artifact), runtime, work / "files")
+            restorer = restorer_of(open_artifact(artifact, device_of(runtime)), runtime, work / "files")
             keep(work, name, compared(scored(restorer, pictures), expected, pictures, dtype_of(artifact)))
         except UserError as error:
             keep(work, name, {"refused": str(error)})
@@ -190,10 +190,14 @@ def two_steps(given: Material) -> Any:
     return fit
 
 
+def device_of(runtime: str) -> str:
+    """The CPU, for all runtimes that run on it."""
+    return "cpu" if "cpu" in RUNTIMES[runtime].devices else "cuda"
+
+
 def restorer_of(network: nn.Module, runtime: str, folder: Path) -> Restorer:
     """The network on a runtime; a UserError if that refuses it or is not here."""
-    entry = RUNTIMES[runtime]
-    device = "cpu" if "cpu" in entry.devices else "cuda"
+    entry, device = RUNTIMES[runtime], device_of(runtime)
     kind = file_runtime(runtime) if entry.suffix else memory_runtime(runtime)
     reason = kind.unavailable(device)
     if reason:

@@ -27,7 +27,7 @@ from compress.latency import Latency, Untimed, time_in_turn
 from compress.machine import describe_machine
 from compress.quantize import Material, dtype_of, open_artifact, quantize
 from compress.quantizing_settings import QuantizeSettings
-from compress.runtimes.table import RUNTIMES, file_runtime, runtime_of, size_mb
+from compress.runtimes.table import RUNTIMES, device_of_files, file_runtime, runtime_of, size_mb
 from compress.target import Target
 
 PRECISIONS: dict[str, dict[str, Any] | None] = {
@@ -83,7 +83,7 @@ def one_file(work: Path, runtime: str, precision: str, size: int) -> dict[str, A
     if reason:
         return {"missing": reason}
     path = work / f"{precision}{RUNTIMES[runtime].suffix}"
-    network = open_artifact(work / precision)
+    network = open_artifact(work / precision, device_of_files(runtime))
     try:
         made = export_checked(network, runtime, dtype_of(work / precision), path, (size, size))
     except UserError as error:

@@ -14,6 +14,7 @@ from torch.fx import GraphModule
 
 from baseline.restorer import Finest, outputs_of
 from compress.graph import used_bytes
+from compress.half import half_weights_of
 from compress.products import FFT_FORMULA, FFTS, PRODUCTS, product_macs
 from compress.trial import layers_run_by_black, layers_run_sometimes, probes
 
@@ -126,10 +127,14 @@ def _uncounted(name: str, uncounted: Counter[str]) -> Callable[[list[Any], list[
 
 
 def weight_bytes(opened: nn.Module, params: int) -> int:
-    """Bytes of the weights of a network from `compress.quantize.open_artifact` with so many deployed parameters."""
+    """Bytes of the weights of a network from `compress.quantize.open_artifact` with so many deployed parameters.
+
+    As artifacts and files keep them: where half precision is computed with in FP32, memory holds twice as many.
+    """
     if isinstance(opened, GraphModule):
         return used_bytes(opened)
-    return params * next(opened.parameters()).element_size()
+    kept_in = half_weights_of(opened) or next(opened.parameters()).dtype
+    return params * kept_in.itemsize
 
 
 def parameters(network: nn.Module) -> int:

@@ -19,16 +19,21 @@ from baseline.data.photos import FOLDER, load_photo
 from baseline.data.pictures import list_pictures
 from baseline.errors import UserError
 from baseline.restorer import NetworkRestorer, fitting_size, min_size_of, restore_any_size, size_multiple_of
+from compress.arithmetic import arithmetic_text
+from compress.half import half_weights_of
 from compress.quiet import quiet
-from compress.runtimes.table import file_runtime, files_of, open_deployable, size_mb
+from compress.runtimes.table import device_of_files, file_runtime, files_of, open_deployable, size_mb
 
 _ODD_SIZE = (101, 157)
 _FIXED_SIZE = "fixed_size"
 
+_PRECISION = "precision"
+
 _LARGEST_DIFFERENCE = {"fp32": 1e-4}
 _LEAST_DB = {"fp16": 55.0, "bf16": 40.0, "int8": 40.0}
-"""What a file must agree to. In INT8 a value between two steps may fall to either: files of the teacher agreed to 55 to
-60 dB. Sums that saturate were found at 32 to 44 dB, so that some would pass; weights of 7 bits prevent them."""
+"""What a file must agree to, by what its artifact computes in here. In INT8 a value between two steps may fall to
+either: files of the teacher agreed to 55 to 60 dB. Sums that saturate were found at 32 to 44 dB, and some would pass;
+weights of 7 bits prevent them."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def export_checked(
     size: tuple[int, int],
     float_network: nn.Module | None = None,
 ) -> Deployed:
-    """Write a deployable of a network from `compress.quantize.open_artifact` and prove it; `dtype` is its arithmetic.
+    """Write a deployable of a network from `compress.quantize.open_artifact` and prove it; `dtype` is its precision.
 
     It is compared with `float_network`, too, what a quantized network was made from; a float one is that itself.
 
@@ -78,7 +83,7 @@ def export_checked(
     """
     with room_in(path.parent), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as work:
         made = Path(work) / path.name
-        built_for = _exported(network, runtime, made, size)
+        built_for = _exported(network, runtime, made, size) | _precision_note(runtime, dtype)
         if dtype == "int8" and built_for.get("integer_convolutions") == "0":
             raise UserError(
                 f"{path.name} must compute convolutions in integers; {runtime} computes all of them in float. "
@@ -88,13 +93,22 @@ def export_checked(
         known = [network] if float_network is None else [network, float_network]
         against = compare(known, made, pictures)
         found = against[0]
-        _check(found, runtime, dtype, path)
+        _check(found, runtime, "fp32" if half_weights_of(network) else dtype, path)
         tiles = _tiles_against_whole(network, size) if _FIXED_SIZE in built_for else None
         # The one that is named comes last: where it is, the others are.
         for file in reversed(files_of(made)):
             file.replace(path.with_name(file.name))
     of_float = against[-1] if dtype == "fp32" or float_network is not None else None
     return Deployed(runtime, built_for, found, size_mb(path), tiles, of_float)
+
+
+def _precision_note(runtime: str, dtype: str) -> dict[str, str]:
+    """What a file of half-precision weights computes in, and why; nothing for others."""
+    if dtype not in ("fp16", "bf16"):
+        return {}
+    if runtime == "onnxruntime":
+        return {_PRECISION: f"weights in {dtype.upper()}, arithmetic in FP32: ONNX Runtime has no other on CPUs"}
+    return {_PRECISION: arithmetic_text(dtype, device_of_files(runtime))}
 
 
 def _exported(network: nn.Module, runtime: str, path: Path, size: tuple[int, int]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""FP16 and BF16 inference with FP32 pictures in and out."""
+"""FP16 and BF16: weights kept in half precision, arithmetic in it or in FP32, FP32 images in and out."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from baseline.errors import UserError
 from baseline.restorer import Finest, outputs_of, state_sizes_
-from compress.rewriting import agreement_db, apart, outputs_on, some_crops
+from compress.rewriting import agreement_db, apart, copied, outputs_on, some_crops
 
 _ROUNDINGS = 16
 """How many times the rounding of one number a whole network's output may be off: layers and sums add theirs."""
@@ -28,6 +28,26 @@ class HalfPrecision(nn.Module):
     def forward(self, blurred: Tensor) -> Tensor:
         restored: Tensor = self.network(blurred.to(self.dtype))
         return restored.float()
+
+
+class HalfWeights(Finest):
+    """An FP32 network whose weights are half-precision numbers, and are kept as such; the finest output only."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__(network)
+        self.dtype = dtype
+
+
+def half_weights_of(network: nn.Module) -> torch.dtype | None:
+    """What the weights of a network that computes in FP32 are kept in; None for FP32 itself and any other network."""
+    return network.dtype if isinstance(network, HalfWeights) else None
+
+
+def in_fp32(network: nn.Module) -> nn.Module:
+    """A network that computes in half precision as one that computes in FP32 with the same weights; others as is."""
+    if not isinstance(network, HalfPrecision):
+        return network
+    return HalfWeights(copied(network.network.network).float(), network.dtype).eval()
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -36,10 +37,14 @@ def describe_machine() -> dict[str, str]:
     return described
 
 
+def cpu_has_any(features: Iterable[str]) -> bool:
+    """Whether this CPU has one of these instruction sets, named as torch names them."""
+    return bool(set(features) & set(_cpu_features().split()))
+
+
 def saturates_int8() -> bool:
     """Whether INT8 products are added in pairs of 16 bits here: on x86 without VNNI, where the sums may saturate."""
-    features = _cpu_features().split()
-    return platform.machine() in ("x86_64", "AMD64") and not {"avx512_vnni", "avx_vnni"} & set(features)
+    return platform.machine() in ("x86_64", "AMD64") and not cpu_has_any(("avx512_vnni", "avx_vnni"))
 
 
 def _cpu_features() -> str:

@@ -1,4 +1,4 @@
-"""Networks as ONNX files: FP32, half precision, and INT8 as quantize and dequantize nodes with our own ranges."""
+"""Networks as ONNX files: FP32, FP32 with weights in half precision, and INT8 in QDQ nodes with our ranges."""
 
 import contextlib
 import logging
@@ -13,9 +13,12 @@ from baseline.atomic import whole_file
 from baseline.errors import UserError
 from baseline.restorer import stated_sizes
 from compress.graph import deployed_graph, dynamic_sides
+from compress.half import half_weights_of
 
 INPUT, OUTPUT = "blurred", "restored"
 _OPSET = 20
+_FEWEST_WEIGHTS = 64
+"""Of a tensor that is kept in half precision: below it, a cast takes more bytes than are saved."""
 
 
 def missing() -> str | None:
@@ -55,7 +58,35 @@ def write_onnx(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[st
     exported.model.metadata_props.update({f"lightsharp.{key}": value for key, value in note.items()})
     with whole_file(path) as beside:
         exported.save(str(beside))
+        if (kept_in := half_weights_of(network)) is not None:
+            _keep_weights(beside, kept_in)
     return note
+
+
+def _keep_weights(path: Path, dtype: torch.dtype) -> None:
+    """Keep the FP32 weights of a file that half precision holds exactly in it, each with a cast to FP32 behind it.
+
+    Runtimes compute the casts once, when they open the file.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    casts = []
+    for initializer in model.graph.initializer:
+        if initializer.data_type != onnx.TensorProto.FLOAT:
+            continue
+        weights = torch.from_numpy(onnx.numpy_helper.to_array(initializer).copy())
+        kept = weights.to(dtype)
+        if weights.numel() < _FEWEST_WEIGHTS or not torch.equal(kept.float(), weights):
+            continue
+        name, kind = initializer.name, onnx.TensorProto.FLOAT16 if dtype == torch.float16 else onnx.TensorProto.BFLOAT16
+        content = kept.view(torch.uint16).numpy().tobytes()
+        initializer.CopyFrom(onnx.helper.make_tensor(f"{name}.kept", kind, weights.shape, content, raw=True))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.kept"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
 
 
 @contextlib.contextmanager

@@ -77,8 +77,11 @@ class Scheme(Protocol):
     ) -> tuple[dict[str, Tensor], QuantizeReport]:
         """What the artifact keeps of a float network."""
 
-    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
-        """The quantized network, from a float one of the right shape (its weights do not matter) and what was kept."""
+    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, Any], device: str) -> nn.Module:
+        """The quantized network for a device, from what was kept and a float network of the right shape.
+
+        The weights of that do not matter.
+        """
 
 
 SCHEMES: Registry[Scheme] = Registry("quantization scheme")
@@ -93,7 +96,7 @@ def _layers_with_weights(network: nn.Module) -> list[str]:
 
 
 class _HalfPrecision:
-    """FP16: half-precision weights and arithmetic, FP32 in and out. For GPUs; on CPUs fast with AMX-FP16, else slow."""
+    """FP16: weights in half the bytes. Arithmetic in FP16 on GPUs and CPUs that have it, elsewhere in FP32, as fast."""
 
     dtype = "fp16"
     trains = False
@@ -122,27 +125,42 @@ class _HalfPrecision:
     def _compare(
         self, network: nn.Module, state: dict[str, Tensor], material: Material, report: QuantizeReport
     ) -> None:
-        """Note how the network in this precision agrees with itself in FP32; a UserError if it is another function."""
+        """Note how the network in this precision agrees with itself in FP32; a UserError if it is another function.
+
+        Half-precision arithmetic is looked at everywhere, since a GPU may open the artifact.
+        """
+        from compress.arithmetic import arithmetic_text
         from compress.half import agreement_of_half
         from compress.rewriting import copied
 
+        report.notes.append(arithmetic_text(self.dtype, "cpu"))
+        here = self.rebuild(copied(network), state, {}, "cpu")
+        report.agreement_db, _ = agreement_of_half(network, here, self._torch_dtype(), material.blurred)
         try:
-            half = self.rebuild(copied(network), state, {})
-            report.agreement_db, within = agreement_of_half(network, half, self._torch_dtype(), material.blurred)
+            half = self._in_half(copied(network), state)
+            _, within = agreement_of_half(network, half, self._torch_dtype(), material.blurred)
         except RuntimeError as error:
-            report.notes.append(f"not compared with FP32, since this CPU cannot run it: {first_line(error)}")
-            return
+            within = f"half-precision arithmetic was not looked at, since this CPU cannot run it: {first_line(error)}"
         report.notes.append(within)
 
-    def rebuild(self, network: nn.Module, state: dict[str, Tensor], _options: dict[str, Any]) -> nn.Module:
+    def _in_half(self, network: nn.Module, state: dict[str, Tensor]) -> nn.Module:
         from compress.half import HalfPrecision
 
         network.to(self._torch_dtype()).load_state_dict(state)
         return HalfPrecision(network, self._torch_dtype())
 
+    def rebuild(self, network: nn.Module, state: dict[str, Tensor], _options: dict[str, Any], device: str) -> nn.Module:
+        from compress.arithmetic import computes_in
+        from compress.half import HalfWeights
+
+        if computes_in(self.dtype, device):
+            return self._in_half(network, state)
+        network.load_state_dict(state)
+        return HalfWeights(network, self._torch_dtype()).eval()
+
 
 class _BFloat16(_HalfPrecision):
-    """BF16: as fp16, with the range of FP32 and 8 bits of precision. For GPUs, and for CPUs with AMX or AVX512-BF16."""
+    """BF16: as fp16, with the range of FP32 and 8 bits of precision."""
 
     dtype = "bf16"
 
@@ -209,7 +227,7 @@ class _Int8:
     def _trained_(self, prepared: GraphModule, material: Material) -> None:
         """Nothing is trained."""
 
-    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
+    def rebuild(self, network: nn.Module, state: dict[str, Tensor], options: dict[str, Any], _device: str) -> nn.Module:
         from compress import int8
 
         return int8.convert(int8.restored(network, int8.Plan.from_json(options), state))
@@ -294,8 +312,8 @@ def check_calibration(crops: list[Tensor]) -> None:
         raise UserError("calibration crops must show something; each is of one colour. Choose real pictures.")
 
 
-def open_artifact(folder: Path) -> nn.Module:
-    """Any artifact as the network that is deployed: the finest output only, quantized if it is."""
+def open_artifact(folder: Path, device: str = "cpu") -> nn.Module:
+    """Any artifact as the network that is deployed on cpu or cuda: the finest output only, quantized if it is."""
     from baseline.artifact import check_code, load, read_manifest, read_state, rebuild
     from baseline.restorer import Finest
 
@@ -305,11 +323,11 @@ def open_artifact(folder: Path) -> nn.Module:
         return Finest(load(folder).network).eval()
     options = dict(manifest.quantization)
     scheme = SCHEMES[options.pop("scheme")]
-    return scheme.rebuild(rebuild(manifest), read_state(folder, manifest), options)
+    return scheme.rebuild(rebuild(manifest), read_state(folder, manifest), options, device)
 
 
 def dtype_of(folder: Path) -> str:
-    """The arithmetic of an artifact, as the report names it."""
+    """The precision of an artifact's weights, as the report names it."""
     from baseline.artifact import read_manifest
 
     quantization = read_manifest(folder).quantization

@@ -56,7 +56,7 @@ class Target:
             return open_deployable(Path(self.path))
         from compress.quantize import open_artifact
 
-        network = open_artifact(Path(self.path))
+        network = open_artifact(Path(self.path), self.device)
         if self.runtime == "inductor":
             from compress.runtimes import inductor
 

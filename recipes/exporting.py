@@ -7,7 +7,7 @@ from baseline.errors import UserError, unknown_name
 from baseline.output import output_folder
 from compress.deployable import Deployed, export_checked
 from compress.quantize import dtype_of, open_artifact
-from compress.runtimes.table import RUNTIMES, files_of
+from compress.runtimes.table import RUNTIMES, device_of_files, files_of
 from recipes.pipeline import OUTCOME_FILE
 from recipes.resolve import artifact_folder, plain_name
 
@@ -52,7 +52,8 @@ def export_named(name: str, path: Path, runtime: str, size: tuple[int, int], ove
         if file.is_dir() or (file.exists() and not overwrite):
             raise UserError(f"{file} must not be there yet; it is. Choose another --out, or add --overwrite.")
     output_folder(path.parent)
-    return export_checked(open_artifact(folder), runtime, dtype_of(folder), path, size)
+    network = open_artifact(folder, device_of_files(runtime))
+    return export_checked(network, runtime, dtype_of(folder), path, size)
 
 
 def told_of(path: Path, deployed: Deployed, folder: Path) -> list[str]:

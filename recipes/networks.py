@@ -38,4 +38,4 @@ def open_named(name: str, runtime: str = "eager", device: str = "cpu") -> Restor
     """A restorer from a shipped name, an artifact's folder or a deployable's file."""
     if is_deployable(name):
         return open_deployable(Path(name))
-    return memory_runtime(runtime).wrap(open_artifact(artifact_folder(name)), device)
+    return memory_runtime(runtime).wrap(open_artifact(artifact_folder(name), device), device)

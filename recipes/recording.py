@@ -177,7 +177,7 @@ def _cost_metrics(one: Finished, cost: dict[str, Any]) -> dict[str, Measurement]
         "params": METRICS["params"].measured(cost["params"], training),
         "macs": METRICS["macs"].measured(cost["macs"], conditions),
         "weights_mb": METRICS["weights_mb"].measured(
-            cost["weight_bytes"] / 1e6, "weights that the deployed graph reads"
+            cost["weight_bytes"] / 1e6, "weights that the deployed graph reads, as they are kept"
         ),
         "file_mb": file_mb,
     }

@@ -22,7 +22,7 @@ from compress.layer_latency import cache_folder
 from compress.machine import describe_machine
 from compress.quantize import open_artifact, quantize
 from compress.quantizing_settings import QuantizeSettings
-from compress.runtimes.table import RUNTIMES, file_runtime
+from compress.runtimes.table import RUNTIMES, device_of_files, file_runtime
 from compress.students import STUDENTS, student_plan
 from compress.target import Target
 from recipes.keys import code_and_versions, key_of
@@ -212,5 +212,5 @@ def _exported(artifact: Artifact, precision: str, path: Path, runtime: str) -> P
     else:
         settings = QuantizeSettings(scheme=precision, calibration="minmax", crops=1, crop=64)
         quantize(artifact, material(open_data(DataSettings()), settings), settings, folder)
-    file_runtime(runtime).export(open_artifact(folder), path, SIZE)
+    file_runtime(runtime).export(open_artifact(folder, device_of_files(runtime)), path, SIZE)
     return path

@@ -15,7 +15,7 @@ from compress.clocks import clocks
 from compress.latency import ROUNDS, Timed, Untimed, time_in_turn
 from compress.memory import peak_mb
 from compress.quantize import dtype_of, open_artifact
-from compress.runtimes.table import RUNTIMES, file_runtime, runtime_of
+from compress.runtimes.table import RUNTIMES, device_of_files, file_runtime, runtime_of
 from compress.target import Target
 from recipes.fitting import told_size, unloaded
 from recipes.measuring import Place, numbers_of, why_not
@@ -154,7 +154,8 @@ class _Bench:
     def _export(self, subject: _Timed, size: tuple[int, int]) -> Path:
         path = self.folder / str(len(self.files)) / f"{subject.source.name}{RUNTIMES[subject.runtime].suffix}"
         path.parent.mkdir(exist_ok=True)
-        file_runtime(subject.runtime).export(open_artifact(subject.source), path, size)
+        network = open_artifact(subject.source, device_of_files(subject.runtime))
+        file_runtime(subject.runtime).export(network, path, size)
         return path
 
     def _target(self, subject: _Timed, combination: Combination) -> Target:

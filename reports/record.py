@@ -39,7 +39,10 @@ class LatencyRow(_Entry):
 
     runtime: str = Field(description="what ran it: a name of `lightsharp ls runtimes`")
     device: str = Field(description="cpu or cuda")
-    dtype: str = Field(description="what most of its layers compute in: fp32, bf16, fp16 or int8")
+    dtype: str = Field(
+        description="fp32; int8, in which most layers compute; bf16 or fp16, in which weights are kept, and in which "
+        "a device computes where it is faster so, else in fp32"
+    )
     threads: int = Field(description="threads of the processor; 0 where nothing was timed")
     batch: int = Field(description="pictures in one pass")
     size: tuple[int, int] = Field(description="height and width of a picture in pixels")

@@ -26,6 +26,7 @@ from baseline.errors import UserError
 from baseline.restorer import in_batches, sizes_from, stated_sizes
 from compress.early import quantize_early_
 from compress.graph import deployed_graph, dynamic_sides
+from compress.half import half_weights_of
 from compress.rewriting import kept_if_same, left_out_note, small_photographs
 from compress.runtimes import compiler
 
@@ -68,7 +69,7 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
         built_for = {**stated_sizes(network), "torch": torch.__version__, **_built_for(whole), **_census(whole)}
         built_for |= left_out_note([*left_out, *also])
         with whole_file(path) as beside:
-            _strip(whole, beside, built_for)
+            _strip(whole, beside, built_for, packed=half_weights_of(network) is not None)
     return built_for
 
 
@@ -191,13 +192,18 @@ def _census(package: Path) -> dict[str, str]:
     return {"integer_convolutions": str(integer), "float_convolutions": str(len(calls) - integer)}
 
 
-def _strip(whole: Path, target: Path, note: dict[str, str]) -> None:
-    """Copy a package without its C++ sources and debug sections, with a note on what it was built for."""
-    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as stripped:
+def _strip(whole: Path, target: Path, note: dict[str, str], packed: bool) -> None:
+    """Copy a package without its C++ sources and debug sections, with a note on what it was built for.
+
+    `packed`: deflated. Of FP32 weights that are half-precision numbers, the many zero bits go; opening takes longer.
+    """
+    kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(target, "w", kind, compresslevel=9) as stripped:
         for name in source.namelist():
             if not name.endswith(".cpp"):
                 content = source.read(name)
-                stripped.writestr(zipfile.ZipInfo(name), _without_debug(content) if name.endswith(".so") else content)
+                content = _without_debug(content) if name.endswith(".so") else content
+                stripped.writestr(zipfile.ZipInfo(name), content, kind, 9)
         root = source.namelist()[0].split("/")[0]
         stripped.writestr(zipfile.ZipInfo(f"{root}/extra/{_NOTE}"), json.dumps(note, indent=1))
 

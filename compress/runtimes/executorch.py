@@ -26,6 +26,7 @@ from baseline.errors import UserError
 from baseline.restorer import in_batches, sizes_from, stated_sizes
 from compress import xnnpack_graph
 from compress.graph import deployed_graph
+from compress.half import half_weights_of, in_fp32
 from compress.rewriting import left_out_note, small_photographs
 
 _NOTE = "lightsharp"
@@ -48,11 +49,12 @@ def export(network: nn.Module, path: Path, size: tuple[int, int]) -> dict[str, s
     reason = unavailable("cpu")
     if reason:
         raise UserError(f"exporting to .pte must have ExecuTorch; {reason}.")
-    halves = {t.dtype for t in network.parameters()} & {torch.float16, torch.bfloat16}
-    if halves:
+    half = half_weights_of(in_fp32(network))
+    if half is not None:
         raise UserError(
-            f".pte files must hold FP32 or INT8 networks; got {str(halves.pop()).removeprefix('torch.')}, "
-            "which XNNPACK computes on some CPUs only. Export the float or the INT8 artifact."
+            f".pte files must hold FP32 or INT8 networks; got {str(half).removeprefix('torch.')}. XNNPACK keeps "
+            "weights in what it computes in, and that is half precision on some CPUs only. Export the float or INT8 "
+            "artifact."
         )
     example = torch.zeros(1, 3, *size)
     graph = deployed_graph(network, example)

@@ -126,6 +126,12 @@ def check_file_runtime(name: str) -> None:
         raise UserError(f"runtime '{name}' must be one that has files; it has none. Choose: {', '.join(kinds)}.")
 
 
+def device_of_files(name: str) -> str:
+    """The device, cpu or cuda, that the files of a runtime run on."""
+    check_file_runtime(name)
+    return RUNTIMES[name].devices[0]
+
+
 def file_runtime(name: str) -> FileRuntime:
     """The module of a runtime with files; a UserError for any other."""
     check_file_runtime(name)

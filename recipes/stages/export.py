@@ -3,7 +3,7 @@
 from compress.deployable import export_checked
 from compress.exporting_settings import ExportSettings
 from compress.quantize import dtype_of, open_artifact
-from compress.runtimes.table import RUNTIMES
+from compress.runtimes.table import RUNTIMES, device_of_files
 from recipes.stages.given import parent_of
 from recipes.stages.stage import StageInput, StageOutcome
 
@@ -14,5 +14,6 @@ def run(given: StageInput, settings: ExportSettings) -> StageOutcome:
     path = given.output / f"network{RUNTIMES[settings.runtime].suffix}"
     known = given.float_parent
     before = None if known is None or known == parent else open_artifact(known)
-    deployed = export_checked(open_artifact(parent), settings.runtime, dtype_of(parent), path, settings.size, before)
+    network = open_artifact(parent, device_of_files(settings.runtime))
+    deployed = export_checked(network, settings.runtime, dtype_of(parent), path, settings.size, before)
     return StageOutcome(details=deployed.as_json())

@@ -12,7 +12,7 @@ from baseline.errors import UserError
 from baseline.restorer import Finest
 from compress import int8, xnnpack_graph
 from compress.graph import deployed_graph
-from compress.half import HalfPrecision
+from compress.half import HalfPrecision, HalfWeights
 from compress.quantize import open_artifact
 from compress.runtimes import executorch
 from compress.signed import DEQUANTIZE, QUANTIZE, make_signed_
@@ -203,8 +203,10 @@ def test_a_damaged_or_foreign_file_is_refused(
 
 
 def test_a_half_precision_network_is_refused(tiny: Callable[..., nn.Module], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="must hold FP32 or INT8 networks; got float16, which XNNPACK computes on some"):
+    with pytest.raises(UserError, match=r"must hold FP32 or INT8 networks; got float16\. XNNPACK keeps "):
         executorch.export(HalfPrecision(tiny().half()), tmp_path / "x.pte", SIZE)
+    with pytest.raises(UserError, match=r"got bfloat16\. XNNPACK keeps weights in what it computes in"):
+        executorch.export(HalfWeights(tiny(), torch.bfloat16), tmp_path / "x.pte", SIZE)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from baseline.artifact import load
 from baseline.errors import UserError
 from baseline.restorer import NetworkRestorer
-from compress.half import HalfPrecision
 from compress.quantize import Material, open_artifact, quantize
 from compress.quantizing_settings import QuantizeSettings
 from compress.runtimes import onnxruntime, openvino
@@ -126,13 +124,6 @@ def test_a_runtime_that_is_not_installed_is_named(name: str, tmp_path: Path, mon
     assert RUNTIMES[name].unavailable("cpu") == reason
     with pytest.raises(UserError, match=r"is not installed; type: pip install"):
         RUNTIMES[name].export(nn.Identity(), tmp_path / "x", (64, 64))
-
-
-def test_bf16_is_refused_where_no_kernel_is(tiny: Callable[..., nn.Module], tmp_path: Path) -> None:
-    network = HalfPrecision(tiny().bfloat16(), torch.bfloat16)
-    with pytest.raises(UserError, match="it has no BF16 convolution on CPUs"):
-        onnxruntime.export(network, tmp_path / "x.onnx", (64, 64))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_signals_are_survived_after_files_of_openvino_were_opened_and_closed(

@@ -75,8 +75,8 @@ def fp16_folder(tmp_path_factory: pytest.TempPathFactory, float_folder: Path, ma
     assert "head" in report.quantized
     assert report.calibration == "none needed"
     assert report.notes[0].endswith("; FP16 holds 65504")
-    assert report.notes[1].endswith(" of the FP32 output; float16 may be by 0.016")
-    assert 60 < report.agreement_db < 90
+    assert report.notes[2].endswith(" of the FP32 output; float16 may be by 0.016")
+    assert 60 < report.agreement_db < 100
     return folder
 
 
@@ -145,7 +145,7 @@ def test_every_convolution_becomes_integer_transposed_ones_too(
 @pytest.mark.parametrize(
     ("settings", "least_db"),
     [
-        ({"scheme": "fp16"}, 65),
+        ({"scheme": "fp16"}, 70),
         ({"scheme": "bf16"}, 45),
         ({"scheme": "int8"}, 40),
         ({"scheme": "int8", "sums": "int8"}, 40),
@@ -325,7 +325,6 @@ def test_fp16_halves_the_file_and_hardly_changes_the_output(
     sizes = [(folder / "weights.safetensors").stat().st_size for folder in (fp16_folder, float_folder)]
     assert sizes[0] / sizes[1] == pytest.approx(0.5, abs=0.04)
     opened = open_artifact(fp16_folder)
-    assert {p.dtype for p in opened.parameters()} == {torch.float16}
     half = run(opened, photo_tensor)
     assert half.dtype == torch.float32
     whole = run(Finest(load(float_folder).network), photo_tensor)
@@ -334,7 +333,7 @@ def test_fp16_halves_the_file_and_hardly_changes_the_output(
     assert weight_bytes(opened, params) == 2 * params
 
 
-def test_an_artifact_knows_its_arithmetic(float_folder: Path, fp16_folder: Path, int8_folder: Path) -> None:
+def test_an_artifact_knows_its_precision(float_folder: Path, fp16_folder: Path, int8_folder: Path) -> None:
     assert [dtype_of(f) for f in (float_folder, fp16_folder, int8_folder)] == ["fp32", "fp16", "int8"]
     assert read_manifest(int8_folder).quantization["scheme"] == "int8"
     with pytest.raises(UserError, match=r"it is quantized \(int8\)\. Train, prune and distil before quantizing\."):

@@ -11,9 +11,9 @@ VARIANTS = {
     "pruned": [{"prune": {"params_cut": 0.3}}],
     "pruned-fp16": [{"from": "pruned"}, {"quantize": {"scheme": "fp16"}}],
     "full": [{"train": {"network": "mimo-unet", "arguments": TINY, "steps": 1, **SMALL}}],
-    "fp16": [{"quantize": {"scheme": "fp16"}}],
+    "int8": [{"quantize": {"scheme": "int8", "crops": 2, "crop": 64}}],
 }
-ONNX = {"measure": MEASURE | {"runtimes": ["onnxruntime"], "pictures": 1}}
+EXECUTORCH = {"measure": MEASURE | {"runtimes": ["executorch"], "pictures": 1}}
 
 # The command line, where pruning breaks as autograd does, and files cannot grow in a training of one step, as on a full
 # disk.
@@ -46,7 +46,7 @@ BROKEN = "RuntimeError: a variable needed for gradient computation was modified"
 @pytest.fixture(scope="module")
 def failed(python_in: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a run went through all that."""
-    folder = recipe(tmp_path_factory.mktemp("failed"), VARIANTS, **ONNX)
+    folder = recipe(tmp_path_factory.mktemp("failed"), VARIANTS, **EXECUTORCH)
     done = python_in(folder, "-c", FAULTY, "run", "tiny.yaml")
     assert done.returncode == 1, done.stderr
     (folder / "out.txt").write_text(done.stdout)
@@ -57,17 +57,17 @@ def failed(python_in: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_report_tells_of_all_variants_whatever_they_failed_of(failed: Path) -> None:
     rows = {row.name: row for row in report_of(failed).variants}
     assert list(rows) == list(VARIANTS)
-    assert {name for name, row in rows.items() if row.status == "done"} == {"unexported", "fp16"}
-    assert "no BF16 convolution" in rows["unexported"].missing["onnxruntime file"]
+    assert {name for name, row in rows.items() if row.status == "done"} == {"unexported", "int8"}
+    assert "got bfloat16" in rows["unexported"].missing["executorch file"]
     assert rows["unexported"].metrics["psnr_db"].value is not None
     assert rows["pruned"].error == rows["pruned-fp16"].error == BROKEN
     assert "checkpoint.pt must be of a size that its disk and your limits allow" in str(rows["full"].error)
-    assert rows["fp16"].metrics["file_mb"].value is not None
+    assert rows["int8"].metrics["file_mb"].value is not None
     printed = (failed / "out.txt").read_text()
     for view in (printed, *((failed / f"runs/tiny/report.{kind}").read_text() for kind in ("html", "md"))):
         assert BROKEN in view
         assert "checkpoint.pt must be of a size" in view
-    assert (failed / "runs/tiny/variants/fp16/fp16.onnx").exists()
+    assert (failed / "runs/tiny/variants/int8/int8.pte").exists()
 
 
 def test_a_traceback_is_kept_and_the_console_names_where(failed: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_same_command_goes_on_after_a_full_disk(lightsharp: Run, failed: Pat
     assert done.returncode == 0, done.stderr
     assert [row.status for row in report_of(failed).variants] == ["done"] * 5
     assert "teacher: taking finished train" in done.stderr
-    assert "fp16: taking finished quantize" in done.stderr
+    assert "int8: taking finished quantize" in done.stderr
     assert "full: doing train" in done.stderr
 
 

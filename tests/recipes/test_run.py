@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tiny_runs import MEASURE, SMALL, Run, recipe, report_of
 
+from compress.arithmetic import arithmetic_text
 from reports.record import Report
 
 CHAINS: dict[str, list[dict[str, Any]]] = {
@@ -221,28 +222,30 @@ def test_deployables_are_proved_timed_and_scored_on_one_runtime(lightsharp: Run,
         "int8": [{"quantize": {"scheme": "int8", "crops": 2, "crop": 64}}],
         "bf16": [{"quantize": {"scheme": "bf16"}}],
     }
-    runtimes = ["onnxruntime", "openvino"]
+    runtimes = ["executorch", "openvino"]
     folder = recipe(tmp_path, variants, measure=MEASURE | {"runtimes": runtimes}, gates={"max_file_mb": 5})
     done = lightsharp(folder, "run", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     report = report_of(folder)
     by_name = {row.name: row for row in (report.teacher, *report.variants)}
     for row in (by_name["teacher"], by_name["int8"]):
-        files = {"onnxruntime": [f"{row.name}.onnx"], "openvino": [f"{row.name}.xml", f"{row.name}.bin"]}
+        files = {"executorch": [f"{row.name}.pte"], "openvino": [f"{row.name}.xml", f"{row.name}.bin"]}
         fastest = next(r.runtime for r in row.latency if r.fastest)
         assert fastest == min(row.latency, key=lambda r: r.median_ms).runtime
         assert "scored as its openvino file" in row.metrics["psnr_db"].conditions  # the one that all three have
         links = [folder / "runs/tiny/variants" / row.name / name for name in files["openvino"]]
         assert row.metrics["file_mb"].value == pytest.approx(sum(link.stat().st_size for link in links) / 1e6)
         proofs = {d["stage"]: d["agreement"] for d in row.details if d["stage"].startswith("export: ")}
-        assert set(proofs) == {"export: onnxruntime", "export: openvino"}
+        assert set(proofs) == {"export: executorch", "export: openvino"}
         assert all(len(agreement) == 3 for agreement in proofs.values())
         of_float = {d["stage"]: d["float_agreement"] for d in row.details if d["stage"].startswith("export: ")}
         assert (of_float == proofs) is (row.name == "teacher")
         assert all(one["psnr_db"] > 20 for agreement in of_float.values() for one in agreement)
-    refused = "ONNX Runtime must have a kernel for every operator; it has no BF16 convolution on CPUs."
-    assert by_name["bf16"].missing["onnxruntime file"] == refused
-    assert [r.missing for r in by_name["bf16"].latency if r.runtime == "onnxruntime"] == [refused]
+    refused = by_name["bf16"].missing["executorch file"]
+    assert "got bfloat16" in refused
+    assert [r.missing for r in by_name["bf16"].latency if r.runtime == "executorch"] == [refused]
+    exported = next(d for d in by_name["bf16"].details if d["stage"] == "export: openvino")
+    assert exported["built_for"]["precision"] == arithmetic_text("bf16", "cpu")
     scored = lightsharp(folder, "measure", "runs/tiny/variants/int8/int8.xml", "--size", "64x64", "--json")
     assert json.loads(scored.stdout)[0]["runtime"] == "openvino"
 
