@@ -192,7 +192,7 @@ def test_a_run_that_was_killed_is_reported(cli: Cli, runs: Path, demo: Report) -
     assert done.returncode == 0, done.stderr
     assert "fp16 failed: its record cannot be read (Invalid JSON" in done.stdout
     assert "int8 failed: there is no record of it: the run ended, and 'quantize scheme int8'" in done.stdout
-    assert "failed or without a record: pruned-50, ds-distilled, fp16, int8, pruned-50-int8" in done.stderr
+    assert "failed or without a record: pruned-50, distilled, ds-distilled, fp16, int8, pruned-50-int8" in done.stderr
     # Once more records are there, they are in the report, which was not the run's own.
     half.write_text(variant_of(demo, "fp16").model_dump_json())
     assert "fp16 failed" not in cli("report", "runs/killed").stdout
