@@ -213,9 +213,9 @@ def test_a_recipe_leaves_processes_and_trackers_to_train(cli: Cli, setting: str)
         "validate",
         "demo",
         "--set",
-        f"variants.pruned-30.1.train.{setting}",
+        f"variants.pruned-30.1.distill.{setting}",
         "--set",
-        "variants.pruned-30.1.train.batch=8",
+        "variants.pruned-30.1.distill.batch=8",
     )
     assert done.returncode == 2
     assert "must leave processes and track out in a recipe" in done.stderr
