@@ -58,7 +58,7 @@ def int8(
     """What is opened of an INT8 artifact of the network, and what the stage says of it."""
     given = QuantizeSettings(scheme=scheme, calibration="minmax", **settings)
     state, report = SCHEMES[scheme].state(network, Material(crops, crops, lambda _: None), given)
-    return SCHEMES[scheme].rebuild(copy.deepcopy(network), state, report.options), report
+    return SCHEMES[scheme].rebuild(copy.deepcopy(network), state, report.options, "cpu"), report
 
 
 def agreement(quantized: nn.Module, network: nn.Module, picture: Tensor) -> float:

@@ -51,7 +51,7 @@ class SmallInside(nn.Module):
 def quantized(network: nn.Module, crops: list[Tensor], scheme: str = "int8", sums: str = "float") -> nn.Module:
     settings = QuantizeSettings(scheme=scheme, sums=sums)
     state, report = SCHEMES[scheme].state(network, Material(crops, crops, lambda _: None), settings)
-    return SCHEMES[scheme].rebuild(network, state, report.options)
+    return SCHEMES[scheme].rebuild(network, state, report.options, "cpu")
 
 
 def agreement(quantized: nn.Module, network: nn.Module, picture: Tensor) -> float:
@@ -100,7 +100,7 @@ def test_biases_fit_the_integers_in_which_runtimes_add_them(crops: list[Tensor],
     (note,) = report.notes
     assert note.startswith("2: steps of its weights are up to ")
     assert note.endswith(" times as wide (3 of 3), so that runtimes can add its bias in 32 bits")
-    converted = SCHEMES["int8"].rebuild(network, state, report.options)
+    converted = SCHEMES["int8"].rebuild(network, state, report.options, "cpu")
     onnxruntime.export(converted, tmp_path / "network.onnx", (64, 64))
     restored = open_deployable(tmp_path / "network.onnx")(crops[0])
     assert agreement_db([restored], outputs_on(network, crops[:1])) > 40
