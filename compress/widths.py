@@ -303,7 +303,10 @@ def _too_much(task: Task, least: float) -> UserError:
     # As many digits as it takes to tell them apart, and what can be had is rounded down, so that it can be asked for.
     digits = next(d for d in range(3, 16) if math.floor(most * 10**d) / 10**d < round(asked, d) < 1 or d == 15)
     most = math.floor(most * 10**digits) / 10**digits
-    return UserError(f"the cut must be at most {most:.{digits}f} {place}; got {asked:.{digits}f}. Ask for less.")
+    advice = (
+        "Ask for less." if task.multiple == 1 else "Ask for less, or set multiple to 1: kernels like those widths less."
+    )
+    return UserError(f"the cut must be at most {most:.{digits}f} {place}; got {asked:.{digits}f}. {advice}")
 
 
 ALLOCATIONS.register("uniform")(_Uniform())

@@ -191,7 +191,8 @@ def test_too_large_a_cut_is_refused_with_the_largest(allocation: str, most: str)
     with pytest.raises(UserError) as error:
         ALLOCATIONS[allocation].choose(asked)
     assert str(error.value) == (
-        f"the cut must be at most {most} for this network with these widths (multiples of 8); got 0.938. Ask for less."
+        f"the cut must be at most {most} for this network with these widths (multiples of 8); got 0.938. "
+        "Ask for less, or set multiple to 1: kernels like those widths less."
     )
 
 
