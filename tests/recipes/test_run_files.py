@@ -25,6 +25,7 @@ class Stand:
     """A run that has its report at once, or is interrupted after it dropped what was there."""
 
     ends = True
+    none_was_made = None
 
     def __init__(self, _recipe: Any, _name: str, out: Path, *_: Any) -> None:
         self.out, self.environment, self.log = out, {"cpu": "one"}, RunLog(out)
