@@ -82,9 +82,9 @@ def test_a_layer_that_scales_its_weights_agrees_as_its_twin(
     assert "up.phases" in [*reports[1].quantized, *reports[1].in_float]
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(("runtime", "least_db"), [("onnxruntime", 45), ("openvino", 40)])
 def test_a_file_of_such_a_layer_agrees_as_its_twins(
-    runtime: str, crops: list[Tensor], photo_tensor: Tensor, tmp_path: Path
+    runtime: str, least_db: float, crops: list[Tensor], photo_tensor: Tensor, tmp_path: Path
 ) -> None:
     found = []
     for network in scaled_and_twin():
@@ -93,7 +93,7 @@ def test_a_file_of_such_a_layer_agrees_as_its_twins(
         assert int(file_runtime(runtime).export(quantized, path, (64, 64))["integer_convolutions"]) >= 3
         restored = open_deployable(path)(photo_tensor)
         found.append(agreement_db([restored], outputs_on(network, [photo_tensor])))
-    assert found[1] > 40
+    assert found[1] > least_db
     assert found[0] > found[1] - 3
 
 
